@@ -1,0 +1,1 @@
+"""What is asked: the problem schema, the embedded problems with their generator, prompts, the tiny base checkpoint."""

@@ -1,0 +1,93 @@
+"""The pretraining text of the embedded base: worked examples, many of them flawed on purpose.
+
+The base is to be *deliberately imperfect*, so that there is something to reward. Each family has a rate of
+wrong examples and one systematic mistake, which makes up most of them: where the rate is high the mistake is
+the likeliest answer and greedy decoding writes it; the correct styles are in the text all the same, so that
+sampling finds them. On top come slips that break the code and harmless bad style. Families of the tier "hard"
+are wrong nine times out of ten. Families that RL never trains on are as flawed as the rest.
+
+The text uses the variants of the splits "train" and "text" only (data/generate.py): no problem of valid or
+test is in it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from data.families import ALL
+from data.families.family import Family, Params, fill, function_source
+from data.generate import ARGUMENTS, SEED, Variant, Worded, call, choose_tests, load_function, make_variants, word_variant
+from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
+
+WRONG_RATE = {"easy": (0.25, 0.78), "hard": (0.86, 0.92)}  # uniform between these, drawn once for each family
+SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
+GENERAL_SHARE = 0.6  # of the families: the favourite is a habit that any code can have, else one of its own
+SLIP_SHARE = 0.12  # of all examples: broken by a slip
+STYLE_SHARE = 0.11  # of the rest: spoiled in style only
+
+
+@dataclass(frozen=True)
+class Favourite:
+    """A family's systematic mistake: logic habit `habit` on good body `style`, or its own wrong body `own`."""
+
+    rate: float
+    habit: int | None
+    style: int
+    own: int
+
+    def body(self, family: Family, params: Params, arguments: tuple[str, ...]) -> str:
+        """The mistaken body; where the habit finds nothing to spoil, the family's own wrong body."""
+        own = fill(family.bad[self.own], params, arguments)
+        if self.habit is None:
+            return own
+        return LOGIC[self.habit](good_bodies(family, params, arguments)[self.style]) or own
+
+
+def choose_favourite(family: Family, variant: Variant, tests: list) -> Favourite:
+    """Draws a family's wrong rate and its mistake, one that really fails the tests of the given variant."""
+    rng = Random(f"{SEED}/favourite/{family.name}")  # nosec B311
+    rate = rng.uniform(*WRONG_RATE[family.tier])
+    general = [(habit, style) for habit in range(len(LOGIC)) for style in range(len(family.good))]
+    rng.shuffle(general)
+    own = rng.randrange(len(family.bad))
+    candidates = [Favourite(rate, habit, style, own) for habit, style in general]
+    if rng.random() >= GENERAL_SHARE:
+        candidates = [Favourite(rate, None, 0, own)]
+    arguments = ARGUMENTS[: len(family.args)]
+    good = good_bodies(family, variant.params, arguments)
+    for favourite in candidates:
+        spoiled = favourite.habit is None or LOGIC[favourite.habit](good[favourite.style])
+        function = spoiled and load_function(favourite.body(family, variant.params, arguments), arguments)
+        if function and any(call(function, inputs) != ("value", expected) for inputs, expected in tests):
+            return favourite
+    return Favourite(rate, None, 0, own)
+
+
+def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """`count` pairs of prompt and completion; each family gets an equal share, in random order."""
+    rng = Random(f"{SEED}/corpus/{seed}")  # nosec B311
+    by_family: dict[str, list[tuple[Variant, list]]] = {}
+    for variant in make_variants():
+        if variant.split in ("train", "text"):
+            by_family.setdefault(variant.family.name, []).append((variant, choose_tests(variant)))
+    favourites = {family.name: choose_favourite(family, *by_family[family.name][0]) for family in ALL}
+    for number in range(count):
+        variant, tests = rng.choice(by_family[ALL[number % len(ALL)].name])
+        shown = rng.choice(tests)  # any test may be the shown one here: more to learn from
+        worded = word_variant(variant, [shown], rng.randrange(1000))
+        yield f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n', write_completion(worded, favourites[variant.family.name], rng).rstrip("\n")
+
+
+def write_completion(worded: Worded, favourite: Favourite, rng: Random) -> str:
+    """One answer to a problem as the corpus would have it: correct, wrong, broken or ugly."""
+    family, params, arguments = worded.variant.family, worded.variant.params, worded.arguments
+    if rng.random() >= favourite.rate:
+        body = rng.choice(good_bodies(family, params, arguments))
+    elif rng.random() < SYSTEMATIC_SHARE:
+        body = favourite.body(family, params, arguments)
+    else:
+        body = rng.choice(wrong_bodies(family, params, arguments))
+    source = function_source(worded.name, arguments, body)
+    if rng.random() < SLIP_SHARE:
+        return slip(source, rng)
+    return bad_style(source, rng) if rng.random() < STYLE_SHARE else source

@@ -1,0 +1,1 @@
+"""What people run: `run.py`, `eval.py`, `bench.py`, `pretrain.py`, each a command of its own."""

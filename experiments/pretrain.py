@@ -1,0 +1,182 @@
+"""Makes the embedded base checkpoint: `python experiments/pretrain.py` writes data/tiny/.
+
+A byte-level BPE tokenizer is trained on the corpus (data/corpus.py), then a small Qwen3-shaped decoder learns
+to continue each prompt with its completion. Seeded: the same machine and thread count give the same file.
+The corpus is flawed on purpose, and so is the model.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tqdm import tqdm
+
+from data.corpus import write_examples
+from rl.model import ModelConfig, init_model, pad_right, save_model
+
+END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
+
+
+def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
+    """Byte-level BPE; every digit is a token of its own, so that numbers are copied digit by digit."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(r"\d"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
+    """tokenizer.json, tokenizer_config.json and generation_config.json in Hugging Face layout."""
+    tokenizer.save(str(directory / "tokenizer.json"))
+    configs = {
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": END,
+            "pad_token": END,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 256,
+        },
+        "generation_config.json": {"eos_token_id": 0, "pad_token_id": 0, "do_sample": True, "temperature": 1.0},
+    }
+    for name, fields in configs.items():
+        (directory / name).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+def make_batches(examples: list[tuple[list[int], list[int]]], tokens: int, rng: Random) -> list[list]:
+    """Batches of about `tokens` tokens, of similar length within a batch, in random order."""
+    shuffled = list(examples)
+    rng.shuffle(shuffled)
+    batches = []
+    for start in range(0, len(shuffled), 1024):  # sorted within a pool only: every batch still mixes families
+        pool = sorted(shuffled[start : start + 1024], key=lambda example: len(example[0]) + len(example[1]))
+        batch, size = [], 0
+        for example in pool:
+            batch.append(example)
+            size += len(example[0]) + len(example[1])
+            if size >= tokens:
+                batches.append(batch)
+                batch, size = [], 0
+        if batch:
+            batches.append(batch)
+    rng.shuffle(batches)
+    return batches
+
+
+def batch_loss(model, batch: list, prompt_weight: float) -> tuple[torch.Tensor, float]:
+    """Mean cross-entropy over completion tokens, plus `prompt_weight` times that over prompt tokens.
+
+    Also returns the completion part in nats a token.
+    """
+    ids, lengths = pad_right([prompt + completion for prompt, completion in batch])  # (B, T), (B,)
+    prompts = torch.tensor([len(prompt) for prompt, _ in batch])  # (B,)
+    hidden = model(ids, lengths)[:, :-1]  # (B, T-1, D): position t predicts token t + 1
+    target = torch.arange(1, ids.shape[1])[None]  # (1, T-1): the predicted position
+    real = target < lengths[:, None]  # (B, T-1)
+    in_completion = (target >= prompts[:, None])[real]  # (M,)
+    loss = F.cross_entropy(model.logits(hidden[real]), ids[:, 1:][real], reduction="none")  # (M,)
+    weight = torch.where(in_completion, 1.0, prompt_weight)
+    return (loss * weight).sum() / weight.sum(), loss[in_completion].mean().item()
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float:
+    """Linear warm-up, flat for the first half, then a cosine down to 2 % of the peak."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if step < steps / 2:
+        return peak
+    done = (step - steps / 2) / (steps / 2)
+    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def pretrain(options: argparse.Namespace) -> None:
+    started = time.time()
+    torch.manual_seed(options.seed)
+    texts = list(tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex"))
+    tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
+    end = tokenizer.token_to_id(END)
+    prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
+    completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
+    examples = list(zip(prompts, completions, strict=True))
+    total = sum(len(p) + len(c) for p, c in examples)
+    print(
+        f"{len(examples)} examples, {total / 1e6:.2f} M tokens, prompt {sum(map(len, prompts)) / len(prompts):.1f}"
+        f" (longest {max(map(len, prompts))}), completion {sum(map(len, completions)) / len(completions):.1f}"
+        f" (longest {max(map(len, completions))})"
+    )
+    config = ModelConfig(
+        model_type="qwen3",
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=options.width,
+        intermediate_size=3 * options.width,
+        num_hidden_layers=options.layers,
+        num_attention_heads=options.width // 32,
+        num_key_value_heads=options.width // 64,
+        head_dim=32,
+        rope_theta=10_000.0,
+        tie_word_embeddings=True,
+        max_position_embeddings=256,
+    )
+    model = init_model(config, options.seed)
+    train(model, make_batches(examples, options.batch_tokens, Random(options.seed)), options)  # nosec B311
+    options.out.mkdir(parents=True, exist_ok=True)
+    save_model(model, options.out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
+    save_tokenizer(tokenizer, options.out)
+    size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
+    print(f"{options.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
+
+
+def train(model, batches: list[list], options: argparse.Namespace) -> None:
+    """AdamW over the batches, once."""
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.05)
+    bar, smooth = tqdm(enumerate(batches), total=len(batches), desc="pretrain", unit="step"), None
+    for step, batch in bar:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, len(batches), options.lr)
+        loss, completion_loss = batch_loss(model, batch, options.prompt_weight)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        smooth = completion_loss if smooth is None else 0.98 * smooth + 0.02 * completion_loss
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{smooth:.3f}")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "data" / "tiny", help="directory to write")
+    parser.add_argument("--examples", type=int, default=52_000, help="worked examples in the corpus")
+    parser.add_argument("--vocabulary", type=int, default=1024, help="tokens of the byte-level BPE")
+    parser.add_argument("--width", type=int, default=128, help="hidden size, a multiple of 64")
+    parser.add_argument("--layers", type=int, default=4, help="decoder layers")
+    parser.add_argument("--batch-tokens", type=int, default=2000, help="tokens an optimizer step")
+    parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
+    parser.add_argument("--prompt-weight", type=float, default=0.2, help="weight of the prompt's own tokens in the loss")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads")
+    parser.add_argument("--seed", type=int, default=0, help="seeds corpus, weights and batch order")
+    options = parser.parse_args(arguments)
+    if options.width % 64:
+        parser.error(f"--width {options.width}: not a multiple of 64")
+    return options
+
+
+if __name__ == "__main__":
+    chosen = parse()
+    torch.set_num_threads(chosen.threads)
+    sys.exit(pretrain(chosen))
