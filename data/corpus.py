@@ -19,10 +19,10 @@ from data.families.family import Family, Params, fill, function_source
 from data.generate import ARGUMENTS, SEED, Variant, Worded, call, choose_tests, load_function, make_variants, word_variant
 from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
 
-WRONG_RATE = {"easy": (0.25, 0.78), "hard": (0.86, 0.92)}  # uniform between these, drawn once for each family
+WRONG_RATE = {"easy": (0.18, 0.74), "hard": (0.86, 0.92)}  # uniform between these, drawn once for each family
 SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
 GENERAL_SHARE = 0.6  # of the families: the favourite is a habit that any code can have, else one of its own
-SLIP_SHARE = 0.12  # of all examples: broken by a slip
+SLIP_SHARE = 0.1  # of all examples: broken by a slip
 STYLE_SHARE = 0.11  # of the rest: spoiled in style only
 
 

@@ -1,8 +1,8 @@
 """Log-probabilities: of a distribution as it is sampled, and of whole completions as the learner sees them.
 
 The learner runs each prompt once and shares its keys and values with the group, keeps hidden states at
-completion positions only, and takes them through the output head in chunks that are recomputed in the backward
-pass. So its memory does not grow with batch x length x vocabulary.
+completion positions only, and takes them through the output head in chunks that are recomputed in the
+backward pass. So its memory does not grow with batch x length x vocabulary.
 """
 
 import torch
@@ -18,7 +18,7 @@ def processed_log_probs(logits: Tensor, temperature: float, top_k: int = 0, top_
     """Natural log of the distribution that is sampled: tempered, cut to top-k, then to top-p, renormalised.
 
     logits (..., V) -> (..., V), at least fp32, -inf at the tokens that are cut. top_k = 0 and top_p = 1 keep
-    everything. Tokens tied with the k-th are kept; top-p keeps the smallest set whose probability reaches top_p.
+    everything. Tokens tied with the k-th are kept; top-p keeps the smallest set that reaches top_p.
     """
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if temperature != 1.0:
@@ -47,11 +47,11 @@ def completion_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each token of B completions, and the entropy of the distribution that it came from.
 
-    Row b continues `prompts[prompt_of_row[b]]`; prompts that no row uses are not computed. Returns two (B, T), in
-    nats, zero beyond a row's own length; the first carries gradients (into the prompts too), the second does not.
-    EOS is a token like any other. The temperature must be the sampler's. Top-k and top-p are left out on purpose:
-    after an update a sampled token may leave the kept set, and its log-probability would be -inf.
-    ValueError for an empty completion.
+    Row b continues `prompts[prompt_of_row[b]]`; prompts that no row uses are not computed. Returns two (B, T),
+    in nats, zero beyond a row's own length; the first carries gradients (into the prompts too), the second
+    does not. EOS is a token like any other. The temperature must be the sampler's. Top-k and top-p are left
+    out on purpose: after an update a sampled token may leave the kept set, and its log-probability would be
+    -inf. So train on samples drawn without them. ValueError for an empty completion.
     """
     if not all(len(completion) > 0 for completion in completions):
         raise ValueError("a completion is empty: it has no token to take a log-probability of")
@@ -76,7 +76,7 @@ def completion_logprobs(
 def token_log_probs(
     hidden: Tensor, tokens: Tensor, head: Tensor, temperature: float, chunk_tokens: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """hidden (M, D), tokens (M,), head (V, D) -> log-probability (M,) with gradient and entropy (M,) without."""
+    """hidden (M, D), tokens (M,), head (V, D) -> log-probability (M,) and, without gradient, entropy (M,)."""
     chunk = chunk_tokens or max(1, CHUNK_ELEMENTS // len(head))
     if len(tokens) <= chunk:
         return _head_chunk(hidden, tokens, head, temperature)

@@ -1,17 +1,17 @@
-"""Sampling with a KV cache, built around groups: G rollouts of one prompt share that prompt's keys and values.
+"""Sampling with a KV cache, built around groups: G rollouts of a prompt share the prompt's keys and values.
 
 A call runs `Decoder.prefill` once per prompt, then decodes all rows together, one token a step. What makes it
 fast, and where:
 
-* attention looks at two places, the shared prompt (all rows of a group in one matrix product) and the row's own
-  tokens (`GroupDecoder._attend`), so a prompt is neither computed nor stored G times;
+* attention looks at two places, the shared prompt (all rows of a group in one matrix product) and the row's
+  own tokens (`GroupDecoder._attend`), so a prompt is neither computed nor stored G times;
 * finished rows leave the batch (`GroupDecoder.keep`);
 * q, k, v are one matrix and gate, up another, with LoRA merged, once per call (`fuse`);
 * one uniform number per token and an inverse CDF, in place of noise over the vocabulary (`draw`).
 
-The uniforms of a rollout depend on (run seed, step, prompt id, sample index) and on nothing else, so a rollout is
-the same whatever else is in the batch - up to floating-point ties: other batch shapes may round logits in the
-last bit, which matters only where a uniform falls within that rounding of a boundary between two tokens.
+The uniforms of a rollout depend on (run seed, step, prompt id, sample index) and on nothing else, so a rollout
+is the same whatever else is in the batch - up to floating-point ties: other batch shapes may round logits in
+the last bit, which matters only where a uniform falls within that rounding of a boundary between two tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from rl.logprobs import processed_log_probs
 from rl.lora import LoRALinear, merged_weight
-from rl.model import Decoder, Prefix, pad_right, rope_tables, rotate
+from rl.model import Block, Decoder, ModelConfig, Prefix, pad_right, rope_tables, rotate
 
 COMPACT_BELOW = (
     0.9  # rows leave the batch once this share of it or less is still alive: each time costs a copy
@@ -34,7 +34,7 @@ COMPACT_BELOW = (
 
 @dataclass
 class Completion:
-    """One rollout: its tokens (EOS included, if sampled), their log-probabilities (nats), and why it ended."""
+    """One rollout: its tokens (EOS included, if sampled), their log-probabilities (nats), why it ended."""
 
     ids: list[int]
     log_probs: list[float]
@@ -63,16 +63,16 @@ def sample(
 
     Log-probabilities are those of the very distribution that each token was drawn from (see
     `processed_log_probs`). Temperature 0 is greedy: the argmax, with its log-probability at temperature 1.
-    A rollout ends with an EOS token ("eos"), when its text contains a stop string ("stop"; the tokens are kept as
-    sampled, so cutting the text is the caller's), or after `max_new_tokens` ("length"). `decode` turns token ids
-    into text, and is needed for stop strings. At most `max_rows` rows are decoded at a time.
+    A rollout ends with an EOS token ("eos"), when its text contains a stop string ("stop"; the tokens are kept
+    as sampled, so cutting the text is the caller's), or after `max_new_tokens` ("length"). `decode` turns token
+    ids into text, and is needed for stop strings. At most `max_rows` rows are decoded at a time.
     ValueError for bad arguments.
     """
     _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, top_p, stop_strings, decode)
     settings = _Settings(
         max_new_tokens, temperature, top_k, top_p, tuple(eos_ids), tuple(stop_strings), decode
     )
-    blocks = [FusedBlock(block) for block in model.model.layers]
+    blocks = [FusedBlock(block, model.config) for block in model.model.layers]
     # Prompts of similar length together: less padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     rows = [(i, g) for i in order for g in range(group_size)]
@@ -120,7 +120,7 @@ def _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, 
 
 
 def rollout_uniforms(seed: int, step: int, prompt_id, sample_index: int, count: int) -> np.ndarray:
-    """The `count` uniforms in [0, 1) of one rollout, from the counter-based generator Philox. (count,) float64"""
+    """One rollout's uniforms in [0, 1), from the counter-based generator Philox. (count,) float64"""
     key = blake2b(f"{seed}/{step}/{prompt_id}/{sample_index}".encode(), digest_size=16).digest()
     raw = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(count)
     return (raw >> np.uint64(11)) * 2.0**-53
@@ -195,8 +195,8 @@ def _choose(logits: Tensor, uniform: Tensor, settings: _Settings) -> tuple[Tenso
 
 
 def _has_stop(ids: list[int], settings: _Settings) -> bool:
-    """Whether the text ends in, or has just passed, a stop string. Only the tail is decoded: every token is at
-    least one byte, and two more tokens keep the tail's ragged beginning out of the way."""
+    """Whether the last token completed a stop string. Only the tail is decoded: every token is at least one
+    byte, and two more tokens keep the tail's ragged beginning out of the way."""
     window = max(len(stop.encode()) for stop in settings.stop_strings) + 2
     text = settings.decode(ids[-window:])
     return any(stop in text for stop in settings.stop_strings)
@@ -223,14 +223,24 @@ def fuse(linears: list[nn.Module]) -> Callable[[Tensor], Tensor]:
 class FusedBlock:
     """A Block's weights as decoding wants them."""
 
-    def __init__(self, block):
+    def __init__(self, block: Block, config: ModelConfig):
         attention, mlp = block.self_attn, block.mlp
         self.qkv = fuse([attention.q_proj, attention.k_proj, attention.v_proj])
         self.o = fuse([attention.o_proj])
         self.gate_up = fuse([mlp.gate_proj, mlp.up_proj])
         self.down = fuse([mlp.down_proj])
         self.norm1, self.norm2 = block.input_layernorm, block.post_attention_layernorm
-        self.q_norm, self.k_norm = attention.q_norm, attention.k_norm
+        self.qk_scale, self.eps = None, config.rms_norm_eps
+        if config.qk_norm:
+            q_scale = attention.q_norm.weight.expand(config.num_attention_heads, -1)
+            k_scale = attention.k_norm.weight.expand(config.num_key_value_heads, -1)
+            self.qk_scale = torch.cat([q_scale, k_scale])  # (H + K, Dh)
+
+    def norm_heads(self, qk: Tensor) -> Tensor:
+        """Qwen3's norm of each head of q and k at once. (B, H + K, Dh)"""
+        if self.qk_scale is None:
+            return qk
+        return F.rms_norm(qk, qk.shape[-1:], None, self.eps) * self.qk_scale
 
 
 class GroupDecoder:
@@ -242,10 +252,14 @@ class GroupDecoder:
         config = model.config
         self.model, self.blocks, self.config, self.prefix = model, blocks, config, prefix
         self.prompt_of_row, self.t = prompt_of_row, 0
-        shape = (len(prompt_of_row), config.num_key_value_heads, steps + 1, config.head_dim)
+        # Keys lie transposed, as the product with queries wants them. All (N, K) and (B, K) pairs are flattened
+        # into the batch of a matrix product.
+        self.prompt_keys = [keys.flatten(0, 1).mT.contiguous() for keys in prefix.keys]  # L x (N K, Dh, P)
+        self.prompt_values = [values.flatten(0, 1) for values in prefix.values]  # L x (N K, P, Dh)
+        rows, kv_heads, width = len(prompt_of_row), config.num_key_value_heads, config.head_dim
         like = {"dtype": model.dtype, "device": model.device}
-        self.keys = [torch.empty(shape, **like) for _ in blocks]  # L x (B, K, T, Dh)
-        self.values = [torch.empty(shape, **like) for _ in blocks]
+        self.keys = [torch.empty(rows, kv_heads, width, steps, **like) for _ in blocks]  # L x (B, K, Dh, T)
+        self.values = [torch.empty(rows, kv_heads, steps, width, **like) for _ in blocks]  # L x (B, K, T, Dh)
         positions = torch.arange(prefix.keys[0].shape[2], device=model.device)
         hidden = positions >= prefix.lengths[:, None]  # (N, P)
         self.bias = torch.zeros(hidden.shape, **like).masked_fill(hidden, -torch.inf)
@@ -263,7 +277,7 @@ class GroupDecoder:
         """Where each query goes so that the queries of one prompt and one key-value head form one matrix.
 
         The matrix of (prompt n, head k) has as many lines as the largest group has rows, times H / K. `to_slot`
-        takes queries in the order (row, K, H / K) there, `to_row` takes the result back.
+        takes queries there from the order (row, K, H / K), `to_row` takes the result back.
         """
         config, device = self.config, self.prompt_of_row.device
         prompts, rows = len(self.prefix.lengths), len(self.prompt_of_row)
@@ -295,27 +309,24 @@ class GroupDecoder:
         return self.model.logits(self.model.model.norm(x))
 
     def _attend(self, i: int, block: FusedBlock, x: Tensor, rope) -> Tensor:
-        """Attention of one new token per row to its prompt and to the row's own tokens. (B, D) -> (B, H * Dh)"""
-        config, keys, values = self.config, self.keys[i], self.values[i]
+        """Attention of one new token per row, to its prompt and to the row's own tokens. (B, D) -> (B, H Dh)"""
+        config, keys, values, now = self.config, self.keys[i], self.values[i], self.t + 1
         heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, config.head_dim
-        rows, share, now = len(x), heads // kv_heads, self.t + 1
-        q, k, v = block.qkv(x).unflatten(-1, (-1, width)).split([heads, kv_heads, kv_heads], 1)
-        q = rotate(block.q_norm(q), *rope) * width**-0.5  # (B, H, Dh)
-        keys[:, :, self.t], values[:, :, self.t] = rotate(block.k_norm(k), *rope), v
-        own_keys, own_values = (
-            keys[:, :, :now].flatten(0, 1),
-            values[:, :, :now].flatten(0, 1),
-        )  # (B K, t, Dh)
-        prompt_keys, prompt_values = self.prefix.keys[i].flatten(0, 1), self.prefix.values[i].flatten(0, 1)
+        qk, v = block.qkv(x).unflatten(1, (-1, width)).split([heads + kv_heads, kv_heads], 1)
+        q, k = rotate(block.norm_heads(qk), *rope).split([heads, kv_heads], 1)  # (B, H, Dh), (B, K, Dh)
+        keys[:, :, :, self.t], values[:, :, self.t] = k, v
+        own_keys, own_values = keys[..., :now].flatten(0, 1), values[:, :, :now].flatten(0, 1)
+        prompt_keys, prompt_values = self.prompt_keys[i], self.prompt_values[i]
 
-        q = q.reshape(rows * heads, width)  # in the order (row, K, H / K)
-        slots = q[self.to_slot].view(len(prompt_keys), -1, width)  # (N K, G H/K, Dh)
-        to_prompt = torch.baddbmm(self.bias, slots, prompt_keys.mT).flatten(0, 1)[self.to_row]  # (B H, P)
-        to_own = torch.bmm(q.view(-1, share, width), own_keys.mT).flatten(0, 1)  # (B H, t)
-        weights = torch.cat([to_prompt, to_own], 1).softmax(1)
-        on_prompt, on_own = weights.split([to_prompt.shape[1], now], 1)
+        q = (q * width**-0.5).view(-1, width)  # (B H, Dh), that is in the order (row, K, H / K)
+        slots = q.index_select(0, self.to_slot).view(len(prompt_keys), -1, width)  # (N K, G H/K, Dh)
+        on_prompt = torch.baddbmm(self.bias, slots, prompt_keys).flatten(0, 1)  # (N K G H/K, P)
+        on_own = torch.bmm(q.view(len(own_keys), -1, width), own_keys).flatten(0, 1)  # (B H, t)
+        scores = torch.cat([on_prompt.index_select(0, self.to_row), on_own], 1)  # (B H, P + t)
+        on_prompt, on_own = scores.softmax(1).split([on_prompt.shape[1], now], 1)
 
-        slots = on_prompt[self.to_slot].view(len(prompt_keys), -1, to_prompt.shape[1])  # (N K, G H/K, P)
-        out = torch.bmm(slots, prompt_values).flatten(0, 1)[self.to_row]  # (B H, Dh)
-        out = torch.baddbmm(out.view(-1, share, width), on_own.unflatten(0, (-1, share)), own_values)
-        return out.view(rows, heads * width)
+        slots = on_prompt.index_select(0, self.to_slot).view(len(prompt_keys), -1, on_prompt.shape[1])
+        out = torch.bmm(slots, prompt_values).flatten(0, 1).index_select(0, self.to_row)  # (B H, Dh)
+        on_own = on_own.unflatten(0, (len(own_keys), -1))  # (B K, H/K, t)
+        out = torch.baddbmm(out.view(len(own_keys), -1, width), on_own, own_values)
+        return out.view(len(x), heads * width)

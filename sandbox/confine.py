@@ -28,6 +28,8 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 _FIRST_USER = 0x70000000
 _NOBODY = 65534
 
+_STDLIB = os.path.dirname(os.__file__)
+
 REPORT_FD = 100
 _STDLIB_FD = 101
 
@@ -45,19 +47,24 @@ def prepare_zygote() -> int | None:
     if os.geteuid() != 0:
         return None
     for user in (_FIRST_USER + os.getpid(), _NOBODY):  # the first may lie outside the map of a container
-        if _probe(lambda user=user: become(user)):
-            if not _probe(lambda user=user: (become(user), os.listdir(os.path.dirname(os.__file__)))):
+        if _works(become, user):
+            if not _works(_become_and_read, user):
                 _reach_stdlib_by_descriptor()
             return user
     return None
 
 
-def _probe(action) -> bool:
-    """Whether `action` works, tried in a child so that nothing of it stays."""
+def _become_and_read(user: int) -> None:
+    become(user)
+    os.listdir(_STDLIB)
+
+
+def _works(action, user: int) -> bool:
+    """Whether `action(user)` is permitted, tried in a child so that nothing of it stays."""
     pid = os.fork()
     if pid == 0:
         try:
-            action()
+            action(user)
             os._exit(0)
         except OSError:
             os._exit(1)
@@ -74,14 +81,14 @@ def _reach_stdlib_by_descriptor() -> None:
 
     A path through an open descriptor is not checked against the directories above it.
     """
-    stdlib, link = os.path.dirname(os.__file__), f"/proc/self/fd/{_STDLIB_FD}"
-    fd = os.open(stdlib, os.O_PATH)
+    link = f"/proc/self/fd/{_STDLIB_FD}"
+    fd = os.open(_STDLIB, os.O_PATH)
     os.dup2(fd, _STDLIB_FD)
     os.close(fd)
-    sys.path[:] = [path.replace(stdlib, link, 1) for path in sys.path]
+    sys.path[:] = [path.replace(_STDLIB, link, 1) for path in sys.path]
     for module in list(sys.modules.values()):
         if hasattr(module, "__path__"):
-            module.__path__ = [path.replace(stdlib, link, 1) for path in module.__path__]
+            module.__path__ = [path.replace(_STDLIB, link, 1) for path in module.__path__]
     sys.path_importer_cache.clear()
 
 

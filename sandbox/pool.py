@@ -74,7 +74,9 @@ class Sandbox:
                     outcomes[job] = judge(job, slot.collect())
         finally:
             for slot in self._slots:
-                if slot.job is not None:  # an exception passed through: its answer would come to the wrong job
+                if (
+                    slot.job is not None
+                ):  # an exception passed through: its answer would come to the wrong job
                     slot.stop()
         return [outcomes[job] for job in jobs]
 

@@ -7,17 +7,15 @@ Covered (tests in tests/sandbox/test_confinement.py): CPU and wall limits over a
 the session (daemons) are found and killed, because the zygote is their reaper; a process that holds on to stdout
 delays nothing, because output goes to a memory file that is read when all are dead; a closed stdin ends zygote and child.
 
-Not covered: without root, a chain of daemons that fork faster than they are found; the zygote then gives up and dies,
-and the pool starts another.
+Not covered: without root, a chain of daemons that fork faster than they are found (the zygote then gives up and dies,
+and the pool starts another); daemons of a program that first kills its zygote, which it can without root.
 """
 
-import fcntl
 import gc
 import importlib
 import os
 import select
 import signal
-import site
 import socket
 import sys
 import time
@@ -31,12 +29,15 @@ del sys.path[0]
 
 # What short programs import; loaded once here instead of once a program.
 PRELOAD = """
-abc array bisect calendar cmath collections copy dataclasses datetime decimal enum fractions functools heapq
-itertools json math numbers operator queue random re statistics string struct textwrap time types typing unicodedata
+abc array bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq
+itertools json math operator random re statistics string struct textwrap time types typing unicodedata
 """.split()
 
 _OUTPUT_KEPT = 2000
-_RECORD_CAP = 4096
+_RECORD_CAP = 512
+_CLEARING_SECONDS = 5.0
+# A program can replace os._exit; a child that did not leave would go on as a zygote.
+_exit = os._exit
 
 
 def main() -> None:
@@ -47,13 +48,16 @@ def main() -> None:
     os.dup2(2, 1)
     for name in PRELOAD:
         importlib.import_module(name)
-    site.setquit()  # exit() and quit(), which -S leaves out
     user = confine.prepare_zygote()
     gc.collect()
     gc.freeze()  # children do not touch (and so copy) these objects when they collect
     wire.write_message(replies, {"user": user})
     while (request := wire.read_message(requests)) is not None:
-        wire.write_message(replies, execute(request["job"], request["limits"], user, requests))
+        report = execute(request["job"], request["limits"], user, requests)
+        try:
+            wire.write_message(replies, report)
+        except BrokenPipeError:
+            return  # the caller was killed
 
 
 def execute(job: dict, limits: dict, user: int | None, requests: int) -> dict:
@@ -94,7 +98,7 @@ def _fold(report: dict, records: list[list[str]]) -> None:
         elif kind == "test":
             if int(rest[0]) == len(report["tests"]):
                 report["tests"].append([rest[1], int(rest[2]) or None])
-        else:
+        elif kind in ("parsed", "ran", "value"):
             report[kind] = True
 
 
@@ -112,42 +116,63 @@ def _fork_once(
             confine.confine(limits, user, output, theirs.fileno(), zygote)
             harness.run_job(job, first, nonce)
         finally:
-            os._exit(0)
+            _exit(0)
     theirs.close()
-    packets: list[bytes] = []
-    timed_out = _wait(pid, ours, packets, requests, cpu_left, wall_left)
+    inbox = _Inbox(ours, nonce)
+    timed_out = _wait(pid, inbox, requests, cpu_left, wall_left)
     _kill_group(pid)
     usage = os.wait4(pid, 0)[2]
     _clear_orphans(user)
-    _drain(ours, packets, None)
+    inbox.drain()
     ours.close()
     text = os.pread(output, _OUTPUT_KEPT, 0).decode("utf-8", "replace")
     os.close(output)
     cpu_used = usage.ru_utime + usage.ru_stime
-    mark = nonce + " "
-    records = [packet.decode("ascii") for packet in packets if packet.startswith(mark.encode("ascii"))]
-    return [record[len(mark) :].split(" ") for record in records], timed_out or cpu_used >= cpu_left, cpu_used, text
+    return inbox.records, timed_out or cpu_used >= cpu_left, cpu_used, text
 
 
-def _wait(pid: int, ours: socket.socket, packets: list, requests: int, cpu_left: float, wall_left: float) -> bool:
-    """Wait until the child ends or its time is up; True for the latter. Collects its packets meanwhile."""
+class _Inbox:
+    """The records that have come from one child; packets without its nonce are dropped."""
+
+    def __init__(self, socket_: socket.socket, nonce: str) -> None:
+        self.socket, self.mark = socket_, nonce.encode("ascii") + b" "
+        self.records: list[list[str]] = []
+
+    def drain(self, most: int = sys.maxsize) -> bool:
+        """Take what has come, at most `most` packets; False when the other end is closed."""
+        for _ in range(most):
+            try:
+                packet = self.socket.recv(_RECORD_CAP, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            if not packet:
+                return False
+            if packet.startswith(self.mark):
+                self.records.append(packet[len(self.mark) :].decode("ascii").split(" "))
+        return True
+
+
+def _wait(pid: int, inbox: _Inbox, requests: int, cpu_left: float, wall_left: float) -> bool:
+    """Wait until the child ends or its time is up; True for the latter. Collects its records meanwhile.
+
+    When the caller hangs up, time is up at once.
+    """
     pidfd = os.pidfd_open(pid)
     deadline = time.perf_counter() + wall_left
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
-    poller.register(ours, select.POLLIN)
-    poller.register(requests, 0)  # only hang-up: the caller has gone
+    poller.register(inbox.socket, select.POLLIN)
+    poller.register(requests, 0)  # nothing but hang-up
     try:
         pause = min(cpu_left, wall_left)
         while True:
             ready = dict(poller.poll(max(1.0, pause * 1000)))
-            if ready.get(requests, 0) & select.POLLHUP:
-                _kill_group(pid)
-                sys.exit(0)
+            if requests in ready:
+                return True
             if pidfd in ready:
                 return False
-            if ours.fileno() in ready and not _drain(ours, packets, 64):
-                poller.unregister(ours)  # closed by the program; it can report nothing more
+            if inbox.socket.fileno() in ready and not inbox.drain(most=64):
+                poller.unregister(inbox.socket)  # closed by the program; it can report nothing more
             pause = min(cpu_left - time.clock_gettime(_cpu_clock(pid)), deadline - time.perf_counter())
             if pause <= 0:
                 return True
@@ -158,20 +183,6 @@ def _wait(pid: int, ours: socket.socket, packets: list, requests: int, cpu_left:
 def _cpu_clock(pid: int) -> int:
     """The kernel's clock id for the CPU time of a process (clock_getcpuclockid(3))."""
     return (~pid << 3) | 2
-
-
-def _drain(ours: socket.socket, packets: list, most: int | None) -> bool:
-    """Take what lies in the socket, at most `most` packets; False when its other end is closed."""
-    while most is None or most > 0:
-        try:
-            packet = ours.recv(_RECORD_CAP, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        if not packet:
-            return False
-        packets.append(packet)
-        most = None if most is None else most - 1
-    return True
 
 
 def _kill_group(pid: int) -> None:
@@ -185,7 +196,8 @@ def _kill_group(pid: int) -> None:
 
 def _clear_orphans(user: int | None) -> None:
     """Kill and reap all that the program left behind. Raises RuntimeError when that does not end."""
-    for _ in range(1000):
+    until = time.monotonic() + _CLEARING_SECONDS
+    while time.monotonic() < until:
         try:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
                 _kill_children(user)
@@ -212,7 +224,7 @@ def _sweep(user: int) -> None:
             confine.become(user)
             os.kill(-1, signal.SIGKILL)
         finally:
-            os._exit(0)
+            _exit(0)
     os.waitpid(pid, 0)
     time.sleep(0.001)
 

@@ -1,0 +1,82 @@
+"""Command lines from flat dataclasses: each field is an option, its `help` the text that --help shows."""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import field
+from typing import NoReturn
+
+
+def option(default: object, help: str, group: str = "general") -> object:
+    """A dataclass field with its one-line help and the group that --help lists it in."""
+    return field(default=default, metadata={"help": help, "group": group})
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but an error is one line, and an unknown option is answered with the nearest known one."""
+
+    def error(self, message: str) -> NoReturn:
+        fail(self.prog, message)
+
+
+def parse(cls: type, arguments: Sequence[str] | None, program: str, description: str):
+    """An instance of the dataclass `cls` from command-line arguments; exits with status 2 on a bad one."""
+    parser = _Parser(
+        prog=program,
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for item in dataclasses.fields(cls):
+        name = item.metadata["group"]
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        groups[name].add_argument(
+            "--" + item.name.replace("_", "-"),
+            type=type(item.default),
+            default=item.default,
+            metavar=type(item.default).__name__.upper(),
+            help=item.metadata["help"],
+        )
+    known, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        names = ["--" + item.name.replace("_", "-") for item in dataclasses.fields(cls)]
+        fail(program, f"unknown option {unknown[0]!r}{nearest(unknown[0], names)}; see --help for all")
+    return cls(**vars(known))
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """ValueError that names what was asked, what there is, and the nearest match."""
+    if value not in choices:
+        raise ValueError(f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}")
+
+
+def nearest(value: str, choices: Sequence[str]) -> str:
+    """", did you mean ..?" or nothing."""
+    match = difflib.get_close_matches(value, choices, n=1)
+    return f"; did you mean {match[0]}?" if match else ""
+
+
+def check_at_least(options: object, least: float, *names: str) -> None:
+    """ValueError for the first of the named options that is below `least`."""
+    for name in names:
+        if not getattr(options, name) >= least:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at least {least}")
+
+
+@contextmanager
+def bad_input_is_one_line(program: str) -> Iterator[None]:
+    """Inside, a ValueError is the user's: one line on stderr and exit status 2. Meant for reading input only."""
+    try:
+        yield
+    except ValueError as error:
+        fail(program, str(error))
+
+
+def fail(program: str, message: str) -> NoReturn:
+    print(f"{program}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
