@@ -16,7 +16,17 @@ from random import Random
 
 from data.families import ALL
 from data.families.family import Family, Params, fill, function_source
-from data.generate import ARGUMENTS, SEED, Variant, Worded, call, choose_tests, load_function, make_variants, word_variant
+from data.generate import (
+    ARGUMENTS,
+    SEED,
+    Variant,
+    Worded,
+    call,
+    choose_tests,
+    load_function,
+    make_variants,
+    word_variant,
+)
 from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
 
 WRONG_RATE = {"easy": (0.18, 0.74), "hard": (0.86, 0.92)}  # uniform between these, drawn once for each family
@@ -75,7 +85,10 @@ def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
         variant, tests = rng.choice(by_family[ALL[number % len(ALL)].name])
         shown = rng.choice(tests)  # any test may be the shown one here: more to learn from
         worded = word_variant(variant, [shown], rng.randrange(1000))
-        yield f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n', write_completion(worded, favourites[variant.family.name], rng).rstrip("\n")
+        yield (
+            f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n',
+            write_completion(worded, favourites[variant.family.name], rng).rstrip("\n"),
+        )
 
 
 def write_completion(worded: Worded, favourite: Favourite, rng: Random) -> str:

@@ -32,7 +32,11 @@ def forget_return(body: str) -> str | None:
 def return_in_loop(body: str) -> str | None:
     """Returns inside the loop: after its first round."""
     head, last = split_last_line(body)
-    return f"{head}    {last}" if last.startswith("return ") and re.search(r"^for .*:\n(    .*\n)+\Z", head, re.M) else None
+    return (
+        f"{head}    {last}"
+        if last.startswith("return ") and re.search(r"^for .*:\n(    .*\n)+\Z", head, re.M)
+        else None
+    )
 
 
 def shift_comparison(body: str) -> str | None:

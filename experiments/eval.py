@@ -12,14 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import threads  # noqa: I001  first: it must come before torch
+from experiments import threads  # first: it must come before torch
+
+# isort: split
+from tqdm import tqdm
+
 from data.problems import Problem, load_problems
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.policy import TINY, Policy, answer, judge, load_policy
 from experiments.statistics import bootstrap_interval, pass_at_k
 from rl.rollout import Rollout
 from sandbox import Limits, Sandbox, Stage
-from tqdm import tqdm
 
 EVAL_STEP = -1  # evaluation draws its own randomness: training steps count from 0
 CHUNK = 32  # problems sampled and judged at a time, so that the bar moves
@@ -78,7 +81,9 @@ def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
     """
     passed = [float(rollout.outcome["stage"] == Stage.PASSED.name) for rollout in greedy]
     summary = {"problems": len(greedy), **with_interval("greedy_pass@1", passed)}
-    correct = Counter(rollout.prompt_id for rollout in sampled if rollout.outcome["stage"] == Stage.PASSED.name)
+    correct = Counter(
+        rollout.prompt_id for rollout in sampled if rollout.outcome["stage"] == Stage.PASSED.name
+    )
     samples = len(sampled) // len(greedy)
     for k in (1, 2, 4, 8, 16, 32, 64):
         if k <= samples:
@@ -99,9 +104,14 @@ def with_interval(name: str, values: list[float]) -> dict:
     return {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
 
 
-def summarize_splits(problems: list[Problem], greedy: list[Rollout], sampled: list[Rollout], split: str) -> dict:
+def summarize_splits(
+    problems: list[Problem], greedy: list[Rollout], sampled: list[Rollout], split: str
+) -> dict:
     """Summaries of the whole split, of its unseen families, and of each tier: {"test": .., "test/unseen": .., ..}."""
-    members = {split: {p.task_id for p in problems}, f"{split}/unseen": {p.task_id for p in problems if p.unseen}}
+    members = {
+        split: {p.task_id for p in problems},
+        f"{split}/unseen": {p.task_id for p in problems if p.unseen},
+    }
     for tier in sorted({p.tier for p in problems if p.tier}):
         members[f"{split}/{tier}"] = {p.task_id for p in problems if p.tier == tier}
     return {
@@ -122,7 +132,10 @@ def format_table(columns: dict[str, dict], names: tuple[str, ...]) -> str:
                 lines.append([split, name, *(format_cell(cell, name) for cell in cells)])
     widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
     rule = ["-" * width for width in widths]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in [header, rule, *lines])
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [header, rule, *lines]
+    )
 
 
 def format_cell(summary: dict, name: str) -> str:
@@ -150,7 +163,9 @@ def main(arguments: list[str] | None = None) -> int:
         problems = problems[: options.problems or len(problems)]
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
     with (
-        Sandbox(options.workers, Limits(cpu_seconds=options.cpu_seconds, wall_seconds=2 * options.cpu_seconds)) as sandbox,
+        Sandbox(
+            options.workers, Limits(cpu_seconds=options.cpu_seconds, wall_seconds=2 * options.cpu_seconds)
+        ) as sandbox,
         tqdm(total=len(problems), desc="evaluate", unit="problem", file=sys.stderr) as bar,
     ):
         greedy, sampled = evaluate(
@@ -167,9 +182,14 @@ def main(arguments: list[str] | None = None) -> int:
     print(format_table({"result": summary}, ("greedy_pass@1", "pass@1", "pass@4", "pass@16")))
     for title in ("stages", "error_types"):
         shares = summary[options.split][title]
-        print(f"{title}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:8] if share))
+        print(
+            f"{title}: "
+            + ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:8] if share)
+        )
     if options.json:
-        write_text(Path(options.json), json.dumps({"options": vars(options), "splits": summary}, indent=2) + "\n")
+        write_text(
+            Path(options.json), json.dumps({"options": vars(options), "splits": summary}, indent=2) + "\n"
+        )
     if options.rollouts:
         lines = [json.dumps({"mode": "greedy", **rollout.record()}) for rollout in greedy]
         lines += [json.dumps({"mode": "sampled", **rollout.record()}) for rollout in sampled]

@@ -56,10 +56,12 @@ def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, 
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" is CUDA where there is one. Asking for CUDA without having it is an error."""
+    """ "auto" is CUDA where there is one. Asking for CUDA without having it is an error."""
     check_choice("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine (or this build of torch) has no CUDA device; use --device cpu")
+        raise ValueError(
+            "--device cuda: this machine (or this build of torch) has no CUDA device; use --device cpu"
+        )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -69,10 +71,19 @@ def choose_dtype(name: str) -> torch.dtype:
 
 
 def answer(
-    policy: Policy, problems: list[Problem], *, seed: int, step: int, group_size: int, max_new_tokens: int, temperature: float
+    policy: Policy,
+    problems: list[Problem],
+    *,
+    seed: int,
+    step: int,
+    group_size: int,
+    max_new_tokens: int,
+    temperature: float,
 ) -> list[Rollout]:
     """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
-    prompts = [policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
+    prompts = [
+        policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems
+    ]
     completions = sample(
         policy.model,
         prompts,
@@ -84,7 +95,9 @@ def answer(
         eos_ids=policy.eos_ids,
         temperature=temperature,
     )
-    texts = policy.tokenizer.batch_decode([completion.ids for completion in completions], skip_special_tokens=True)
+    texts = policy.tokenizer.batch_decode(
+        [completion.ids for completion in completions], skip_special_tokens=True
+    )
     rollouts = []
     for index, (completion, text) in enumerate(zip(completions, texts, strict=True)):
         problem, prompt = problems[index // group_size], prompts[index // group_size]

@@ -23,12 +23,20 @@ from rl.model import ModelConfig, init_model, pad_right, save_model
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
 
+# Where no token may cross: digits and quotes stand alone, so that a number, a letter or a separator looks the same
+# in the request ("the letter 's'") and in the code (`ch == 's'`), and can be copied. A line's indentation goes
+# with its line break.
+PIECES = r"\d| ?'| ?[A-Za-z_]+| ?[^\sA-Za-z0-9_']+|\n *|\s+"
+
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
-    """Byte-level BPE; every digit is a token of its own, so that numbers are copied digit by digit."""
+    """Byte-level BPE within the pieces of `PIECES`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(r"\d"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -52,7 +60,12 @@ def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
             "clean_up_tokenization_spaces": False,
             "model_max_length": 256,
         },
-        "generation_config.json": {"eos_token_id": 0, "pad_token_id": 0, "do_sample": True, "temperature": 1.0},
+        "generation_config.json": {
+            "eos_token_id": 0,
+            "pad_token_id": 0,
+            "do_sample": True,
+            "temperature": 1.0,
+        },
     }
     for name, fields in configs.items():
         (directory / name).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
@@ -107,11 +120,17 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float
 def pretrain(options: argparse.Namespace) -> None:
     started = time.time()
     torch.manual_seed(options.seed)
-    texts = list(tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex"))
-    tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
+    texts = list(
+        tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex")
+    )
+    tokenizer = train_tokenizer(
+        [prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary
+    )
     end = tokenizer.token_to_id(END)
     prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
-    completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
+    completions = [
+        encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])
+    ]
     examples = list(zip(prompts, completions, strict=True))
     total = sum(len(p) + len(c) for p, c in examples)
     print(
@@ -138,7 +157,9 @@ def pretrain(options: argparse.Namespace) -> None:
     save_model(model, options.out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
     save_tokenizer(tokenizer, options.out)
     size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
-    print(f"{options.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
+    print(
+        f"{options.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s"
+    )
 
 
 def train(model, batches: list[list], options: argparse.Namespace) -> None:
@@ -159,15 +180,21 @@ def train(model, batches: list[list], options: argparse.Namespace) -> None:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "data" / "tiny", help="directory to write")
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent.parent / "data" / "tiny", help="directory to write"
+    )
     parser.add_argument("--examples", type=int, default=52_000, help="worked examples in the corpus")
     parser.add_argument("--vocabulary", type=int, default=1024, help="tokens of the byte-level BPE")
     parser.add_argument("--width", type=int, default=128, help="hidden size, a multiple of 64")
     parser.add_argument("--layers", type=int, default=4, help="decoder layers")
     parser.add_argument("--batch-tokens", type=int, default=2000, help="tokens an optimizer step")
     parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
-    parser.add_argument("--prompt-weight", type=float, default=0.2, help="weight of the prompt's own tokens in the loss")
+    parser.add_argument(
+        "--prompt-weight", type=float, default=0.2, help="weight of the prompt's own tokens in the loss"
+    )
     parser.add_argument("--threads", type=int, default=2, help="torch threads")
     parser.add_argument("--seed", type=int, default=0, help="seeds corpus, weights and batch order")
     options = parser.parse_args(arguments)

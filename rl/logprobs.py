@@ -47,11 +47,11 @@ def completion_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each token of B completions, and the entropy of the distribution that it came from.
 
-    Row b continues `prompts[prompt_of_row[b]]`; prompts that no row uses are not computed. Returns two (B, T),
-    in nats, zero beyond a row's own length; the first carries gradients (into the prompts too), the second
-    does not. EOS is a token like any other. The temperature must be the sampler's. Top-k and top-p are left
-    out on purpose: after an update a sampled token may leave the kept set, and its log-probability would be
-    -inf. So train on samples drawn without them. ValueError for an empty completion.
+    Row b continues `prompts[prompt_of_row[b]]`; prompts that no row uses are not computed. Returns two
+    (B, T), in nats, zero beyond a row's own length; the first carries gradients (into the prompts too), the
+    second does not. EOS is a token like any other. The temperature must be the sampler's. Top-k and top-p are
+    left out on purpose: after an update a sampled token may leave the kept set, and its log-probability would
+    be -inf. So train on samples drawn without them. ValueError for an empty completion.
     """
     if not all(len(completion) > 0 for completion in completions):
         raise ValueError("a completion is empty: it has no token to take a log-probability of")

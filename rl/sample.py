@@ -9,9 +9,9 @@ fast, and where:
 * q, k, v are one matrix and gate, up another, with LoRA merged, once per call (`fuse`);
 * one uniform number per token and an inverse CDF, in place of noise over the vocabulary (`draw`).
 
-The uniforms of a rollout depend on (run seed, step, prompt id, sample index) and on nothing else, so a rollout
-is the same whatever else is in the batch - up to floating-point ties: other batch shapes may round logits in
-the last bit, which matters only where a uniform falls within that rounding of a boundary between two tokens.
+The uniforms of a rollout depend on (run seed, step, prompt id, sample index) and on nothing else, so a
+rollout is the same whatever else is in the batch - up to floating-point ties: other batch shapes may round
+logits in the last bit, which matters only where a uniform falls that close to the boundary of two tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,9 +63,9 @@ def sample(
 
     Log-probabilities are those of the very distribution that each token was drawn from (see
     `processed_log_probs`). Temperature 0 is greedy: the argmax, with its log-probability at temperature 1.
-    A rollout ends with an EOS token ("eos"), when its text contains a stop string ("stop"; the tokens are kept
-    as sampled, so cutting the text is the caller's), or after `max_new_tokens` ("length"). `decode` turns token
-    ids into text, and is needed for stop strings. At most `max_rows` rows are decoded at a time.
+    A rollout ends with an EOS token ("eos"), when its text contains a stop string ("stop"; the tokens are
+    kept as sampled, so cutting the text is the caller's), or after `max_new_tokens` ("length"). `decode`
+    makes text of token ids, and is needed for stop strings. At most `max_rows` rows are decoded at a time.
     ValueError for bad arguments.
     """
     _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, top_p, stop_strings, decode)
@@ -252,8 +252,8 @@ class GroupDecoder:
         config = model.config
         self.model, self.blocks, self.config, self.prefix = model, blocks, config, prefix
         self.prompt_of_row, self.t = prompt_of_row, 0
-        # Keys lie transposed, as the product with queries wants them. All (N, K) and (B, K) pairs are flattened
-        # into the batch of a matrix product.
+        # Keys lie transposed, as the product with queries wants them. All (N, K) pairs, and in `_attend` all
+        # (B, K) pairs, are flattened into the batch of a matrix product.
         self.prompt_keys = [keys.flatten(0, 1).mT.contiguous() for keys in prefix.keys]  # L x (N K, Dh, P)
         self.prompt_values = [values.flatten(0, 1) for values in prefix.values]  # L x (N K, P, Dh)
         rows, kv_heads, width = len(prompt_of_row), config.num_key_value_heads, config.head_dim
@@ -276,16 +276,14 @@ class GroupDecoder:
     def _index_slots(self) -> None:
         """Where each query goes so that the queries of one prompt and one key-value head form one matrix.
 
-        The matrix of (prompt n, head k) has as many lines as the largest group has rows, times H / K. `to_slot`
-        takes queries there from the order (row, K, H / K), `to_row` takes the result back.
+        The matrix of (prompt n, head k) has as many lines as the largest group has rows, times H / K.
+        `to_slot` takes queries there from the order (row, K, H / K), `to_row` takes the result back.
         """
         config, device = self.config, self.prompt_of_row.device
-        prompts, rows = len(self.prefix.lengths), len(self.prompt_of_row)
+        prompts = len(self.prefix.lengths)
         kv_heads, share = config.num_key_value_heads, config.num_attention_heads // config.num_key_value_heads
         member = F.one_hot(self.prompt_of_row, prompts)  # (B, N)
-        place = (member.cumsum(0) - 1)[
-            torch.arange(rows, device=device), self.prompt_of_row
-        ]  # within its group
+        place = (member.cumsum(0) * member).sum(1) - 1  # of each row within its group (B,)
         largest = int(member.sum(0).max())
         head, part = torch.arange(kv_heads, device=device), torch.arange(share, device=device)
         line = (self.prompt_of_row[:, None] * kv_heads + head) * largest + place[:, None]  # (B, K)
@@ -293,7 +291,7 @@ class GroupDecoder:
         self.to_slot = self.to_row.new_zeros(prompts * kv_heads * largest * share)
         self.to_slot[self.to_row] = torch.arange(
             len(self.to_row), device=device
-        )  # unused slots repeat query 0
+        )  # empty slots repeat query 0
 
     def step(self, token: Tensor) -> Tensor:
         """Put one token (B,) behind each row; logits (B, V) of the next."""
@@ -309,7 +307,7 @@ class GroupDecoder:
         return self.model.logits(self.model.model.norm(x))
 
     def _attend(self, i: int, block: FusedBlock, x: Tensor, rope) -> Tensor:
-        """Attention of one new token per row, to its prompt and to the row's own tokens. (B, D) -> (B, H Dh)"""
+        """Attention of each row's new token to its prompt and to the row's own tokens. (B, D) -> (B, H Dh)"""
         config, keys, values, now = self.config, self.keys[i], self.values[i], self.t + 1
         heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, config.head_dim
         qk, v = block.qkv(x).unflatten(1, (-1, width)).split([heads + kv_heads, kv_heads], 1)

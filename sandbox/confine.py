@@ -1,17 +1,17 @@
-"""What a program may use: resource limits, its own user, its own session. Called in the child, before the program.
+"""What a program may use: resource limits, its own user, its own session. Called in the child, before it.
 
 Covered (each line has a test in tests/sandbox/test_confinement.py):
 - CPU time, address space, file size, open files and core dumps, as hard limits that the program cannot raise;
-- processes and threads, when the caller is root: the child becomes a user of its own, one per slot. (RLIMIT_NPROC
-  is not enforced for root.) For any other caller the limit counts all processes of the caller's user, so as a rule
-  the program can start none;
+- processes and threads, when the caller is root: the child becomes a user of its own, one per slot.
+  (RLIMIT_NPROC is not enforced for root.) For any other caller the limit counts all processes of the caller's
+  user, so as a rule the program can start none;
 - as root, signals: the program cannot kill or stop its zygote, the caller, or another slot's program;
 - setuid programs give nothing back (no_new_privs).
 
-Not covered: namespaces, seccomp, cgroups. The program can read whatever any user can read, write to /tmp, open
-sockets; `processes` x `memory_bytes` together can exceed the machine. When the caller is not root, the program runs as
-the caller's user and can signal and read what that user can; a killed zygote is noticed by the pool, a killed caller is
-not there to notice.
+Not covered: namespaces, seccomp, cgroups. The program can read whatever any user can read, write to /tmp,
+open sockets; `processes` x `memory_bytes` together can exceed the machine. When the caller is not root, the
+program runs as the caller's user and can signal and read what that user can; a killed zygote is noticed by
+the pool, a killed caller is not there to notice.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ def _set(option: int, value: int) -> None:
 
 
 def prepare_zygote() -> int | None:
-    """Set up the zygote once. Returns the user id that children shall take, or None when it cannot be changed."""
+    """Set up the zygote once. Returns the user id for its children, or None when it cannot be changed."""
     _set(_PR_SET_CHILD_SUBREAPER, 1)  # orphans of a program become ours, whatever session they moved to
     _set(_PR_SET_NO_NEW_PRIVS, 1)
     _set(_PR_SET_DUMPABLE, 0)  # a child of the same user cannot read our memory
@@ -100,14 +100,15 @@ def become(user: int) -> None:
 
 
 def confine(limits: dict, user: int | None, output_fd: int, report_fd: int, zygote: int) -> None:
-    """Confine the calling process; afterwards only descriptors 0 to 2, REPORT_FD and the library's are open."""
+    """Confine the calling process. Descriptors 0 to 2, REPORT_FD and the library's stay open, no others."""
     os.setsid()
     os.dup2(output_fd, 1)
     os.dup2(output_fd, 2)
     os.dup2(report_fd, REPORT_FD, inheritable=False)
     os.closerange(3, REPORT_FD)
     os.closerange(_STDLIB_FD + 1, 1 << 16)
-    # The zygote watches CPU time to the millisecond; the kernel's own limit, in whole seconds, stands behind it.
+    # The zygote watches CPU time to the millisecond; the kernel's own limit, in whole seconds, stands behind
+    # it.
     _limit(resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 1)
     _limit(resource.RLIMIT_AS, limits["memory_bytes"])
     _limit(resource.RLIMIT_FSIZE, limits["output_bytes"])

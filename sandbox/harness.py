@@ -1,14 +1,15 @@
 """What happens inside the child: compile, run the body, run the tests one by one, report each step.
 
-Covered (tests in tests/sandbox/test_stages.py and test_forging.py): a test counts only when a record says that its
-statement completed, so leaving early (sys.exit, os._exit, a crash) passes nothing; records carry a nonce, so printing or
-writing blindly to every descriptor forges nothing; forked copies cannot report; hostile exceptions (`__str__`, `__class__`, metaclass, huge names);
-builtins shadowed or patched by the program (`set`, `abs`, `exec`, `__builtins__`) are the true ones in the tests and
-here; a trace function set by the program is gone before the next test.
+Covered (tests in tests/sandbox/test_stages.py and test_forging.py): a test counts only when a record says
+that its statement completed, so leaving early (sys.exit, os._exit, a crash) passes nothing; records carry a
+nonce, so printing or writing blindly to every descriptor forges nothing; forked copies cannot report; hostile
+exceptions (`__str__`, `__class__`, metaclass, huge names); builtins shadowed or patched by the program
+(`set`, `abs`, `exec`, `__builtins__`) are the true ones in the tests and here; a trace function set by the
+program is gone before the next test.
 
-Not covered, because program and tests share a process here: a returned object whose `__eq__` is always true; reading
-the tests' constants or the nonce through frames or `gc`; patched library functions (`math.isclose = ...`). The cure is a
-judge in another process.
+Not covered, because program and tests share a process here: a returned object whose `__eq__` is always true;
+reading the tests' constants or the nonce through frames or `gc`; patched library functions (`math.isclose =
+...`). The cure is a judge in another process.
 """
 
 import builtins
@@ -25,9 +26,9 @@ PROGRAM = "<program>"
 _WORDS = {"passed", "wrong", "timeout", "crash", "not run"}
 _NAME_CAP = 80
 site.setquit()  # exit() and quit(), which the option -S leaves out
-# Kept before any program runs, so that what a program does to these modules does not reach the harness. The functions
-# below take their builtins from this copy (a function looks for `__builtins__` in its globals when it is made), so
-# `builtins.exec = print` in a program does not either.
+# Kept before any program runs, so that what a program does to these modules does not reach the harness. The
+# functions below take their builtins from this copy (a function looks for `__builtins__` in its globals when
+# it is made), so `builtins.exec = print` in a program does not either.
 _BUILTINS = __builtins__ = dict(builtins.__dict__)
 _write, _getpid, _exit, _settrace, _setprofile = os.write, os.getpid, os._exit, sys.settrace, sys.setprofile
 _true_name = type.__dict__["__name__"].__get__
@@ -39,9 +40,9 @@ _reserve = mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 def run_job(job: dict, first: int, nonce: str) -> None:
     """Run a job from its test number `first` on, in the calling process.
 
-    Records, one packet each, `nonce` before the rest: `parsed`; `ran`; `value` (the entry point returned something
-    other than None, sent once); `error NAME LINE` (compiling, the body, or the entry point failed: no tests follow);
-    `test INDEX WORD LINE`. LINE is 0 where there is none.
+    Records, one packet each, `nonce` before the rest: `parsed`; `ran`; `value` (the entry point returned
+    something other than None, sent once); `error NAME LINE` (compiling, the body, or the entry point failed:
+    no tests follow); `test INDEX WORD LINE`. LINE is 0 where there is none.
     """
     owner = _getpid()
 

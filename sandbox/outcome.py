@@ -1,7 +1,8 @@
-"""What goes into the executor and what comes out: Job, Limits, Stage, Outcome, and how a report becomes an Outcome.
+"""What goes into the executor and what comes out: Job, Limits, Stage, Outcome; and how one is judged.
 
-A report is the plain dict that a slot answers with (see `zygote.execute`). `judge` is the only place that turns it
-into a verdict, so another kind of slot (a judge in its own process) only has to answer with the same dict.
+A report is the plain dict that a slot answers with (see `zygote.execute`). `judge` is the only place that
+turns it into a verdict, so another kind of slot (a judge in its own process) only has to answer with the same
+dict.
 """
 
 import dataclasses
@@ -58,12 +59,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one job. Times count all forks of the job together, so a job never costs more than `wall_seconds`.
+    """Limits of one job. Times count all forks of a job together: it never costs more than `wall_seconds`.
 
     cpu_seconds   CPU time (user + system); an infinite loop costs this much
     wall_seconds  elapsed time; a sleeping program costs this much
     memory_bytes  address space of each process; beyond it Python raises MemoryError
-    output_bytes  stdout and stderr together, and the size of any file written; beyond it a write raises OSError
+    output_bytes  stdout and stderr together, and the size of any file written; beyond it a write raises
+                  OSError
     processes     processes and threads of the user that runs the program (see confine.py)
     open_files    file descriptors
     """
@@ -92,13 +94,15 @@ class Outcome:
     passed      k, the number of tests passed
     total       T, the number of tests
     error_type  None when all passed; else the type name of the first failure: an exception's ("NameError",
-                "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout", "Crash"
-                (the process ended without a report), "EntryPointMissing" (absent or not callable). An exception
-                whose class bears an odd name (not an identifier, or one of the words below) is "Exception"
+                "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout",
+                "Crash" (the process ended without a report), "EntryPointMissing" (absent or not callable). An
+                exception whose class bears an odd name (not an identifier, or one of the words below) is
+                "Exception"
     line        1-based line of the program where that failure was raised (deepest frame of the program, or the line
-                of a syntax error); None when no line of the program is to blame (a wrong value, a timeout)
-    tests       one word a test: "passed", "wrong" (the assertion failed), an exception's type name, "timeout",
-                "crash", or "not run" (nothing left of the time, or the program did not come that far)
+                of a syntax error); None when no line is to blame (a wrong value, a timeout) or known
+    tests       one word a test: "passed", "wrong" (the assertion failed), an exception's type name,
+                "timeout", "crash", or "not run" (nothing left of the time, or the program did not come that
+                far)
     timed_out   the CPU or wall limit ended the job
     seconds     elapsed time; the only field that differs between two runs of the same job
     output      the first 2,000 bytes of stdout and stderr, decoded
@@ -133,7 +137,7 @@ DIED = {
 
 
 def judge(job: Job, report: dict) -> Outcome:
-    """Turn a slot's report into an Outcome. `report["tests"]` has one [word, line] for each test that was run."""
+    """Turn a slot's report into an Outcome. `report["tests"]` has a [word, line] for each test run."""
     results = report["tests"]
     words = [word for word, _ in results] + ["not run"] * (len(job.tests) - len(results))
     passed = words.count("passed")

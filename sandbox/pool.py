@@ -1,8 +1,8 @@
 """The caller's side: a few zygotes, each with one job at a time; the next job goes to whichever is free.
 
-Covered (tests in tests/sandbox/test_pool.py): the caller never forks itself (subprocess starts the zygotes, with a clean
-environment), so it may hold threads and CUDA; a zygote that dies or goes silent is replaced and its job judged a crash,
-once; an interrupted run (Ctrl-C) leaves the pool usable; close() leaves no process.
+Covered (tests in tests/sandbox/test_pool.py): the caller never forks itself (subprocess starts the zygotes,
+with a clean environment), so it may hold threads and CUDA; a zygote that dies or goes silent is replaced and
+its job judged a crash, once; an interrupted run (Ctrl-C) leaves the pool usable; close() leaves no process.
 
 Not covered: calls from several threads at once.
 """
@@ -10,7 +10,7 @@ Not covered: calls from several threads at once.
 import dataclasses
 import os
 import selectors
-import subprocess  # nosec B404: starts this project's own script
+import subprocess  # nosec B404
 import sys
 import tempfile
 import time
@@ -21,8 +21,8 @@ from sandbox.outcome import DIED, Job, Limits, Outcome, judge
 from sandbox.wire import read_message, write_message
 
 _ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-# No site packages (-s -S), no directory of the script or caller on the path (-P), no .pyc files (-B). Not -I: it would
-# ignore PYTHONHASHSEED, and the order of a set would differ from zygote to zygote.
+# No site packages (-s -S), no directory of the script or caller on the path (-P), no .pyc files (-B). Not -I:
+# it would ignore PYTHONHASHSEED, and the order of a set would differ from zygote to zygote.
 _PYTHON_OPTIONS = ("-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8")
 # What a zygote may take beyond the job's own limit before it counts as dead.
 _GRACE_SECONDS = 10.0
@@ -34,9 +34,10 @@ class Sandbox:
         with Sandbox(workers=2) as sandbox:
             outcomes = sandbox.run([Job(program, tests, "f")])
 
-    Programs see the standard library only, an empty environment, an empty working directory that they cannot write
-    to, no stdin, and the same hash and random seeds each time. The tests of a job share one process, as the lines of a
-    file would. Raises ValueError for workers < 1, RuntimeError when a zygote cannot be started (its stderr is ours).
+    Programs see the standard library only, an empty environment, an empty working directory that they cannot
+    write to, no stdin, and the same hash and random seeds each time. The tests of a job share one process, as
+    the lines of a file would. Raises ValueError for workers < 1, RuntimeError when a zygote cannot be started
+    (its stderr is ours).
     """
 
     def __init__(self, workers: int = 2, limits: Limits | None = None) -> None:
@@ -46,7 +47,8 @@ class Sandbox:
             raise RuntimeError(f"the sandbox needs Linux, not {sys.platform}")
         self.limits = limits or Limits()
         self._directory = tempfile.TemporaryDirectory(prefix="sandbox-")
-        os.chmod(self._directory.name, 0o555)
+        # Programs may run as another user, so all may read it; nobody may write to it.
+        os.chmod(self._directory.name, 0o555)  # nosec B103
         self._slots = [_Slot(self._directory.name) for _ in range(workers)]
         self._closed = False
         try:
@@ -59,7 +61,7 @@ class Sandbox:
             raise
 
     def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run all jobs and return their outcomes in the same order. Identical jobs are run once and share one."""
+        """Run all jobs; outcomes in the same order. Identical jobs are run once and share an outcome."""
         if self._closed:
             raise RuntimeError("Sandbox.run after close()")
         queue = deque(dict.fromkeys(jobs))
@@ -74,9 +76,8 @@ class Sandbox:
                     outcomes[job] = judge(job, slot.collect())
         finally:
             for slot in self._slots:
-                if (
-                    slot.job is not None
-                ):  # an exception passed through: its answer would come to the wrong job
+                # After an exception (Ctrl-C): the answer would come to the next run.
+                if slot.job is not None:
                     slot.stop()
         return [outcomes[job] for job in jobs]
 
@@ -121,7 +122,8 @@ class _Slot:
         environment = {"PYTHONHASHSEED": "0"}
         if "LD_LIBRARY_PATH" in os.environ:  # some builds of Python do not start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-        self.process = subprocess.Popen(  # nosec B603: a fixed command, no shell
+        # A fixed command, this project's own script, no shell.
+        self.process = subprocess.Popen(  # nosec B603
             [sys.executable, *_PYTHON_OPTIONS, _ZYGOTE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -132,7 +134,7 @@ class _Slot:
         )
 
     def greet(self) -> None:
-        """Wait until the zygote is up, so that one that cannot start is an error and not a row of crashed jobs."""
+        """Wait until the zygote is up: one that cannot start is an error, not a row of crashed jobs."""
         if read_message(self.process.stdout.fileno()) is None:
             raise RuntimeError(f"the sandbox's zygote did not start (exit status {self.process.wait()})")
 

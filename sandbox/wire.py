@@ -1,7 +1,7 @@
-"""One message on a pipe: four bytes of length (big-endian), then JSON. Spoken between the pool and its zygotes.
+"""One message on a pipe: four bytes of length (big-endian), then JSON. Spoken between pool and zygotes.
 
-JSON only, never pickle: reading a message builds plain data and can run no code. This file is imported both as
-`sandbox.wire` (caller) and as a bare sibling (zygote), so it imports nothing of the project.
+JSON only, never pickle: reading a message builds plain data and can run no code. This file is imported both
+as `sandbox.wire` (caller) and as a bare sibling (zygote), so it imports nothing of the project.
 """
 
 import json

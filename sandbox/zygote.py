@@ -1,14 +1,16 @@
-"""The zygote: a small single-threaded Python that has the usual modules loaded and forks one child per program.
+"""The zygote: a small single-threaded Python with the usual modules loaded; forks one child per program.
 
-Started as a script by pool.py, with an empty environment, so nothing of the caller (torch, CUDA, secrets) is in it. It
-reads jobs from stdin and answers with reports on stdout (wire.py). Needs Linux 5.3 (pidfd).
+Started as a script by pool.py, with an empty environment, so nothing of the caller (torch, CUDA, secrets) is
+in it. It reads jobs from stdin and answers with reports on stdout (wire.py). Needs Linux 5.3 (pidfd).
 
-Covered (tests in tests/sandbox/test_confinement.py): CPU and wall limits over all forks of a job; children that leave
-the session (daemons) are found and killed, because the zygote is their reaper; a process that holds on to stdout
-delays nothing, because output goes to a memory file that is read when all are dead; a closed stdin ends zygote and child.
+Covered (tests in tests/sandbox/test_confinement.py): CPU and wall limits over all forks of a job; children
+that leave the session (daemons) are found and killed, because the zygote is their reaper; a process that
+holds on to stdout delays nothing, because output goes to a memory file that is read when all are dead; a
+closed stdin ends zygote and child.
 
-Not covered: without root, a chain of daemons that fork faster than they are found (the zygote then gives up and dies,
-and the pool starts another); daemons of a program that first kills its zygote, which it can without root.
+Not covered: without root, a chain of daemons that fork faster than they are found (the zygote then gives up
+and dies, and the pool starts another); daemons of a program that first kills its zygote, which it can without
+root.
 """
 
 import gc
@@ -31,7 +33,7 @@ del sys.path[0]
 PRELOAD = """
 abc array bisect cmath collections copy dataclasses datetime decimal enum fractions functools heapq
 itertools json math operator random re statistics string struct textwrap time types typing unicodedata
-""".split()
+"""
 
 _OUTPUT_KEPT = 2000
 _RECORD_CAP = 512
@@ -46,7 +48,7 @@ def main() -> None:
     with open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    for name in PRELOAD:
+    for name in PRELOAD.split():
         importlib.import_module(name)
     user = confine.prepare_zygote()
     gc.collect()
@@ -63,8 +65,8 @@ def main() -> None:
 def execute(job: dict, limits: dict, user: int | None, requests: int) -> dict:
     """Run one job and report what was reported, and what was not.
 
-    A test that takes the process down is a "crash", and a new fork goes on with the next test. Once the time is used up
-    nothing more is run: a loop on one test is mostly a loop on all, and loops must stay cheap.
+    A test that takes the process down is a "crash", and a new fork goes on with the next test. Once the time
+    is used up nothing more is run: a loop on one test is mostly a loop on all, and loops must stay cheap.
     """
     began = time.perf_counter()
     report = {"parsed": False, "ran": False, "value": False, "error": None, "tests": [], "timed_out": False}
@@ -92,7 +94,8 @@ def _fold(report: dict, records: list[list[str]]) -> None:
     """Add one child's records to the report. Tests come in order; anything else is not from our harness."""
     for kind, *rest in records:
         if kind == "error":
-            # A later fork that fails where the first did not (a body that depends on time, say) crashed a test.
+            # A later fork that fails where the first did not (a body that depends on time, say) crashed a
+            # test.
             if not report["ran"] or rest[0] == "EntryPointMissing":
                 report["error"] = [rest[0], int(rest[1]) or None]
         elif kind == "test":
@@ -186,7 +189,7 @@ def _cpu_clock(pid: int) -> int:
 
 
 def _kill_group(pid: int) -> None:
-    """Kill a child that is not reaped yet, and its process group (which it may not have made yet, or have left)."""
+    """Kill a child that is not reaped yet, and its process group (if it has made one)."""
     os.kill(pid, signal.SIGKILL)
     try:
         os.killpg(pid, signal.SIGKILL)

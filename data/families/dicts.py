@@ -26,7 +26,10 @@ FAMILIES = [
             "return sorted([k for k in $a if $a[k] $op $k])",
             "result = []\nfor k, v in $a.items():\n    if v $op $k:\n        result.append(k)\nreturn sorted(result)",
         ),
-        ("return sorted(v for k, v in $a.items() if v $op $k)", "return [k for k, v in $a.items() if v $op $k]"),
+        (
+            "return sorted(v for k, v in $a.items() if v $op $k)",
+            "return [k for k, v in $a.items() if v $op $k]",
+        ),
         near_k,
     ),
     Family(
@@ -133,13 +136,20 @@ FAMILIES = [
         ),
         ("top_keys", "ranked_keys", "leading_keys"),
         DICT,
-        cross(({"which": "largest", "flag": True}, {"which": "smallest", "flag": False}), grid(k=range(1, 5))),
+        cross(
+            ({"which": "largest", "flag": True}, {"which": "smallest", "flag": False}), grid(k=range(1, 5))
+        ),
         (
             "return sorted($a, key=lambda k: $a[k], reverse=$flag)[:$k]",
             "keys = sorted($a, key=$a.get, reverse=$flag)\nreturn keys[:$k]",
         ),
-        ("return sorted($a, key=lambda k: $a[k], reverse=not $flag)[:$k]", "return sorted($a, reverse=$flag)[:$k]"),
-        lambda rng, p: (dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),),
+        (
+            "return sorted($a, key=lambda k: $a[k], reverse=not $flag)[:$k]",
+            "return sorted($a, reverse=$flag)[:$k]",
+        ),
+        lambda rng, p: (
+            dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),
+        ),
         tier="hard",
     ),
     Family(

@@ -53,7 +53,9 @@ def grid(**choices: Iterable) -> tuple[Params, ...]:
 
 def cross(*lists: Iterable[Params]) -> tuple[Params, ...]:
     """Every combination of one choice from each list, merged."""
-    return tuple({k: v for choice in picked for k, v in choice.items()} for picked in itertools.product(*lists))
+    return tuple(
+        {k: v for choice in picked for k, v in choice.items()} for picked in itertools.product(*lists)
+    )
 
 
 # Comparisons in words and in code: one family then asks for all four.
@@ -65,13 +67,53 @@ COMPARISONS = (
 )
 
 LETTERS = "abcdefghiklmnoprstuwy"
-WORDS = (
-    "apple bird cat dog eagle fish grape house ink jam king lamp moon nest orange pen queen rain sun tree "
-    "umbrella van wolf yes zoo ant bee cup day egg fan gold hat ice jar kite leaf milk note owl"
-).split()
+WORDS = [
+    "apple",
+    "bird",
+    "cat",
+    "dog",
+    "eagle",
+    "fish",
+    "grape",
+    "house",
+    "ink",
+    "jam",
+    "king",
+    "lamp",
+    "moon",
+    "nest",
+    "orange",
+    "pen",
+    "queen",
+    "rain",
+    "sun",
+    "tree",
+    "umbrella",
+    "van",
+    "wolf",
+    "yes",
+    "zoo",
+    "ant",
+    "bee",
+    "cup",
+    "day",
+    "egg",
+    "fan",
+    "gold",
+    "hat",
+    "ice",
+    "jar",
+    "kite",
+    "leaf",
+    "milk",
+    "note",
+    "owl",
+]
 
 
-def integers(rng: Random, near: Iterable[int] = (), low: int = -9, high: int = 20, least: int = 3, most: int = 7) -> list[int]:
+def integers(
+    rng: Random, near: Iterable[int] = (), low: int = -9, high: int = 20, least: int = 3, most: int = 7
+) -> list[int]:
     """A short list of integers. Values at and beside `near` are frequent: there the wrong bodies differ."""
     edges = [value + step for value in near for step in (-1, 0, 0, 1)]
     draw = lambda: rng.choice(edges) if edges and rng.random() < 0.45 else rng.randint(low, high)  # noqa: E731
@@ -81,7 +123,8 @@ def integers(rng: Random, near: Iterable[int] = (), low: int = -9, high: int = 2
 def word(rng: Random, letter: str = "", least: int = 4, most: int = 8) -> str:
     """A pronounceable-length string of lower-case letters in which `letter` is frequent."""
     return "".join(
-        letter if letter and rng.random() < 0.35 else rng.choice(LETTERS) for _ in range(rng.randint(least, most))
+        letter if letter and rng.random() < 0.35 else rng.choice(LETTERS)
+        for _ in range(rng.randint(least, most))
     )
 
 

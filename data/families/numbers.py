@@ -14,7 +14,13 @@ def any_number(rng, p):
 
 
 def digits(rng, p):
-    return (int("".join(rng.choice(f"0123456789{p.get('d', '')}{p.get('d', '')}") for _ in range(rng.randint(2, 6)))),)
+    return (
+        int(
+            "".join(
+                rng.choice(f"0123456789{p.get('d', '')}{p.get('d', '')}") for _ in range(rng.randint(2, 6))
+            )
+        ),
+    )
 
 
 FAMILIES = [
@@ -195,7 +201,7 @@ FAMILIES = [
             "compute element n of the sequence $k, $m in which each term is the sum of the last two",
         ),
         ("sequence_term", "fib_like", "nth_term"),
-        NUMBER,
+        ("n|num",),  # not x: the bodies use it
         grid(k=(0, 1, 2, 3, 4), m=(1, 2, 3, 5, 6)),
         (
             "x, y = $k, $m\nfor _ in range($a):\n    x, y = y, x + y\nreturn x",
@@ -273,7 +279,10 @@ FAMILIES = [
             "return sum(i for i in range($a, $b + 1) if i % $k == 0)",
             "return ($b - $a) // $k",
         ),
-        lambda rng, p: ((low := rng.randint(1, 12)), low + p["k"] * rng.randint(0, 3) + rng.choice((0, -low % p["k"]))),
+        lambda rng, p: (
+            (low := rng.randint(1, 12)),
+            low + p["k"] * rng.randint(0, 3) + rng.choice((0, -low % p["k"])),
+        ),
         tier="hard",
     ),
     Family(
@@ -290,7 +299,11 @@ FAMILIES = [
             "return $k * sum(int(ch) for ch in str($a))",
             "total = 0\nfor ch in str($a):\n    total += int(ch)\nreturn total * $k",
         ),
-        ("return $k * len(str($a))", "return sum(int(ch) for ch in str($a))", "return $k + sum(int(ch) for ch in str($a))"),
+        (
+            "return $k * len(str($a))",
+            "return sum(int(ch) for ch in str($a))",
+            "return $k + sum(int(ch) for ch in str($a))",
+        ),
         digits,
     ),
     Family(
@@ -308,8 +321,17 @@ FAMILIES = [
             "return len([ch for ch in str($a) if int(ch) > $k])",
             "count = 0\nfor ch in str($a):\n    if int(ch) > $k:\n        count += 1\nreturn count",
         ),
-        ("return sum(int(ch) for ch in str($a) if int(ch) > $k)", "return sum(1 for ch in str($a) if ch > $k)"),
-        lambda rng, p: (int("".join(rng.choice(f"0123456789{p['k']}{p['k']}{p['k'] + 1}") for _ in range(rng.randint(3, 6)))),),
+        (
+            "return sum(int(ch) for ch in str($a) if int(ch) > $k)",
+            "return sum(1 for ch in str($a) if ch > $k)",
+        ),
+        lambda rng, p: (
+            int(
+                "".join(
+                    rng.choice(f"0123456789{p['k']}{p['k']}{p['k'] + 1}") for _ in range(rng.randint(3, 6))
+                )
+            ),
+        ),
         tier="hard",
         unseen=True,
     ),

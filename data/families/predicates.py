@@ -125,13 +125,34 @@ FAMILIES = [
         ),
         ("has_suffix", "ends_in", "check_ending"),
         TEXT,
-        grid(t=("ing", "ed", "er", "ly", "s", "es", "ion", "al", "th", "ny", "ar", "um", "ic", "ous", "ful", "ist")),
+        grid(
+            t=(
+                "ing",
+                "ed",
+                "er",
+                "ly",
+                "s",
+                "es",
+                "ion",
+                "al",
+                "th",
+                "ny",
+                "ar",
+                "um",
+                "ic",
+                "ous",
+                "ful",
+                "ist",
+            )
+        ),
         (
             "return $a.endswith('$t')",
             "return $a[-len('$t'):] == '$t'",
         ),
         ("return '$t' in $a", "return $a.startswith('$t')"),
-        lambda rng, p: (rng.choice(("{0}{1}", "{1}{0}", "{0}{1}{0}", "{0}")).format(word(rng, least=2, most=4), p["t"]),),
+        lambda rng, p: (
+            rng.choice(("{0}{1}", "{1}{0}", "{0}{1}{0}", "{0}")).format(word(rng, least=2, most=4), p["t"]),
+        ),
     ),
     Family(
         "contains_digit",
@@ -143,9 +164,14 @@ FAMILIES = [
         ("contains_digit", "has_digit", "digit_in"),
         NUMBER,
         grid(d=range(0, 10)),
-        ("return '$d' in str($a)", "for ch in str($a):\n    if ch == '$d':\n        return True\nreturn False"),
+        (
+            "return '$d' in str($a)",
+            "for ch in str($a):\n    if ch == '$d':\n        return True\nreturn False",
+        ),
         ("return $d in str($a)", "return $a % 10 == $d", "return str($a)[0] == '$d'"),
-        lambda rng, p: (int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),),
+        lambda rng, p: (
+            int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),
+        ),
     ),
     Family(
         "gaps_at_least",

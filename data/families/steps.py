@@ -65,7 +65,11 @@ FAMILIES = [
             "return sorted(set($a), reverse=True)[:$k]",
             "values = list(set($a))\nvalues.sort(reverse=True)\nreturn values[:$k]",
         ),
-        ("return sorted($a, reverse=True)[:$k]", "return sorted(set($a))[:$k]", "return sorted(set($a), reverse=True)[$k:]"),
+        (
+            "return sorted($a, reverse=True)[:$k]",
+            "return sorted(set($a))[:$k]",
+            "return sorted(set($a), reverse=True)[$k:]",
+        ),
         lambda rng, p: (integers(rng, low=0, high=p["k"] + 3, least=p["k"] + 2, most=p["k"] + 4),),
     ),
     Family(
@@ -158,7 +162,11 @@ FAMILIES = [
             "return '$to'.join(sorted($a.split('$sep')))",
             "parts = $a.split('$sep')\nparts.sort()\nreturn '$to'.join(parts)",
         ),
-        ("return '$to'.join($a.split('$sep'))", "return '$sep'.join(sorted($a.split('$to')))", "return sorted($a.split('$sep'))"),
+        (
+            "return '$to'.join($a.split('$sep'))",
+            "return '$sep'.join(sorted($a.split('$to')))",
+            "return sorted($a.split('$sep'))",
+        ),
         lambda rng, p: (p["sep"].join(words(rng, least=3, most=4)),),
     ),
     Family(
@@ -196,8 +204,13 @@ FAMILIES = [
             "return sorted(x for x in set($a) if $a.count(x) >= $k)",
             "result = []\nfor x in sorted(set($a)):\n    if $a.count(x) >= $k:\n        result.append(x)\nreturn result",
         ),
-        ("return [x for x in $a if $a.count(x) >= $k]", "return sorted(x for x in set($a) if $a.count(x) == $k)"),
-        lambda rng, p: (shuffled(rng, [9] * (p["k"] + 1) + [4] * p["k"] + [6] * (p["k"] - 1) + [rng.randint(0, 9)]),),
+        (
+            "return [x for x in $a if $a.count(x) >= $k]",
+            "return sorted(x for x in set($a) if $a.count(x) == $k)",
+        ),
+        lambda rng, p: (
+            shuffled(rng, [9] * (p["k"] + 1) + [4] * p["k"] + [6] * (p["k"] - 1) + [rng.randint(0, 9)]),
+        ),
     ),
     Family(
         "reverse_words",
@@ -257,5 +270,7 @@ def gap_list(rng, limit):
     """Neighbours whose distances lie around the limit, up and down."""
     values = [rng.randint(0, 9)]
     for _ in range(rng.randint(3, 5)):
-        values.append(values[-1] + rng.choice((-1, 1)) * rng.choice((limit, limit + 1, limit - 1, limit + 4, 2)))
+        values.append(
+            values[-1] + rng.choice((-1, 1)) * rng.choice((limit, limit + 1, limit - 1, limit + 4, 2))
+        )
     return values

@@ -130,7 +130,12 @@ FAMILIES = [
             "result = []\nfor w in $a:\n    if w.startswith('$c'):\n        result.append(w)\nreturn result",
         ),
         ("return [w for w in $a if w.endswith('$c')]", "return [w for w in $a if '$c' in w]"),
-        lambda rng, p: ([p["c"] + w if rng.random() < 0.4 else w + p["c"] if rng.random() < 0.5 else w for w in words(rng)],),
+        lambda rng, p: (
+            [
+                p["c"] + w if rng.random() < 0.4 else w + p["c"] if rng.random() < 0.5 else w
+                for w in words(rng)
+            ],
+        ),
     ),
     Family(
         "words_ending",
@@ -148,7 +153,12 @@ FAMILIES = [
             "result = []\nfor w in $a:\n    if w.endswith('$c'):\n        result.append(w)\nreturn result",
         ),
         ("return [w for w in $a if w.startswith('$c')]", "return [w for w in $a if '$c' in w]"),
-        lambda rng, p: ([w + p["c"] if rng.random() < 0.4 else p["c"] + w if rng.random() < 0.5 else w for w in words(rng)],),
+        lambda rng, p: (
+            [
+                w + p["c"] if rng.random() < 0.4 else p["c"] + w if rng.random() < 0.5 else w
+                for w in words(rng)
+            ],
+        ),
         unseen=True,
     ),
     Family(

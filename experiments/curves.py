@@ -1,0 +1,82 @@
+"""curves.png of a run: pass rates and reward over the steps, and the shares of the stages."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # no display needed
+
+from matplotlib import pyplot  # noqa: E402  after the backend is chosen
+
+from sandbox import Stage  # noqa: E402
+
+COLOURS = ("#7f2704", "#d94801", "#fd8d3c", "#fdd0a2", "#a1d99b", "#238b45")  # from broken to passed
+SMOOTHING = 0.8
+
+
+def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> None:
+    """Draws what there is: an interrupted run has fewer points, and perhaps none."""
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    steps = [m["step"] + 1 for m in metrics]
+    draw_pass_rates(left, steps, metrics, summary)
+    if metrics:
+        shares = [[m[f"stages/{stage.name}"] for m in metrics] for stage in Stage]
+        smooth_shares = [smooth(share) for share in shares]
+        names = [stage.name.replace("_", " ").lower() for stage in Stage]
+        right.stackplot(steps, smooth_shares, labels=names, colors=COLOURS)
+        right.legend(loc="lower left", framealpha=0.9)
+        right.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
+    right.set(title="stages of the training rollouts (smoothed)", xlabel="step", ylabel="share", ylim=(0, 1))
+    figure.suptitle(title)
+    temporary = path.with_name(path.name + ".tmp")
+    figure.savefig(temporary, dpi=110, format="png")
+    temporary.replace(path)
+    pyplot.close(figure)
+
+
+def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) -> None:
+    axes.plot(steps, [m["reward"] for m in metrics], color="#9ecae1", linewidth=0.8)
+    axes.plot(steps, smooth([m["reward"] for m in metrics]), color="#3182bd", label="reward, training")
+    axes.plot(steps, smooth([m["pass_rate"] for m in metrics]), color="#756bb1", label="pass rate, training")
+    valid = [m for m in metrics if "valid/greedy_pass@1" in m]
+    axes.plot(
+        [m["step"] + 1 for m in valid],
+        [m["valid/greedy_pass@1"] for m in valid],
+        "o--",
+        color="#31a354",
+        label="greedy pass@1, valid",
+    )
+    last = steps[-1] if steps else 0
+    for split, colour, marker in (("test", "#de2d26", "s"), ("test/unseen", "#fc9272", "^")):
+        points = [
+            (x, summary[when][split])
+            for x, when in ((0, "before"), (last, "after"))
+            if summary[when] and split in summary[when]
+        ]
+        if points:
+            values = [point["greedy_pass@1"] for _, point in points]
+            bounds = [point["greedy_pass@1_interval"] for _, point in points]
+            errors = [
+                [v - low for v, (low, _) in zip(values, bounds, strict=True)],
+                [high - v for v, (_, high) in zip(values, bounds, strict=True)],
+            ]
+            axes.errorbar(
+                [x for x, _ in points],
+                values,
+                errors,
+                fmt=marker,
+                color=colour,
+                capsize=3,
+                label=f"greedy pass@1, {split} (95 %)",
+            )
+    axes.set(title="pass@1 and reward", xlabel="step", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+
+
+def smooth(values: list[float]) -> list[float]:
+    """Exponential moving average, started at the first value."""
+    out: list[float] = []
+    for value in values:
+        out.append(value if not out else SMOOTHING * out[-1] + (1 - SMOOTHING) * value)
+    return out
