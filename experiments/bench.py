@@ -12,78 +12,94 @@ Two comparisons, in repeats that alternate between the two samplers, with the me
 top-k or top-p, no gradients, fp32 like ours.
 """
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
 
+from experiments import threads  # first: it must come before torch
+
+# isort: split
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.problems import load_problems
 from data.prompts import build_prompt
+from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
 from rl.model import load_model
 from rl.sample import sample
 
 
-def main():
-    options = parse_options()
-    torch.set_num_threads(options.threads)
+@dataclass
+class BenchOptions:
+    model: str = option("data/tiny", "Hugging Face directory")
+    data: str = option("embedded", "problems whose prompts (of split test) are continued")
+    batch: int = option(128, "rows in the batch")
+    group_size: int = option(8, "rows that share a prompt")
+    new_tokens: int = option(64, "length of every row in the fixed comparison")
+    max_new_tokens: int = option(72, "longest row of the useful comparison")
+    repeats: int = option(5, "timed repeats of each sampler")
+    threads: int = option(2, "CPU threads")
+    device: str = option("cpu", "cpu or cuda")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse(BenchOptions, arguments, "bench.py", __doc__.splitlines()[0])
+    with bad_input_is_one_line("bench.py"):
+        check(options)
+        ours = load_model(options.model, options.device)
+        problems = load_problems(options.data, "test")
+    threads.use(options.threads)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    ours = load_model(options.model, options.device)
     peer = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).to(options.device).eval()
-    prompts = read_prompts(options, tokenizer)
+    prompts = choose_prompts(problems, options, tokenizer)
     lengths = [len(prompt) for prompt in prompts]
     print(f"{options.model} on {options.device}, fp32, {torch.get_num_threads()} threads")
     print(f"{len(prompts)} prompts of {min(lengths)} to {max(lengths)} tokens x {options.group_size} samples")
     print(f"{'':8}{'sampler':<14}{'median tok/s':>14}{'best':>10}{'worst':>10}   tokens a run")
-    for name, steps, eos in (
-        ("fixed", options.new_tokens, None),
-        ("useful", options.max_new_tokens, tokenizer.eos_token_id),
-    ):
-        rates = {"ours": [], "transformers": []}
-        counts = {"ours": [], "transformers": []}
-        for repeat in range(options.repeats + 1):
-            for label, run in (("ours", run_ours), ("transformers", run_peer)):
-                model = ours if label == "ours" else peer
-                start = time.perf_counter()
-                count = run(model, prompts, options.group_size, steps, eos, repeat)
-                seconds = time.perf_counter() - start
-                if repeat > 0:  # the first is a warm-up
-                    rates[label].append(count / seconds)
-                    counts[label].append(count)
-        for label, values in rates.items():
-            figures = f"{np.median(values):>14,.0f}{max(values):>10,.0f}{min(values):>10,.0f}"
-            print(f"{name:<8}{label:<14}{figures}   {round(np.median(counts[label])):,}")
-        print(f"{name:<8}{'ratio':<14}{np.median(rates['ours']) / np.median(rates['transformers']):>13.2f}x")
+    samplers = {"ours": (run_ours, ours), "transformers": (run_peer, peer)}
+    compare("fixed", samplers, prompts, options, options.new_tokens, None)
+    compare("useful", samplers, prompts, options, options.max_new_tokens, tokenizer.eos_token_id)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="data/tiny", help="Hugging Face directory")
-    parser.add_argument("--data", default="embedded", help="problems whose prompts are used (split test)")
-    parser.add_argument("--batch", type=int, default=128, help="rows in the batch")
-    parser.add_argument("--group-size", type=int, default=8, help="rows that share a prompt")
-    parser.add_argument(
-        "--new-tokens", type=int, default=64, help="length of each row in the fixed comparison"
-    )
-    parser.add_argument("--max-new-tokens", type=int, default=72, help="longest row of the useful comparison")
-    parser.add_argument("--repeats", type=int, default=5, help="timed repeats of each sampler")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    options = parser.parse_args()
-    if options.batch % options.group_size:
-        parser.error(f"--batch {options.batch} is no multiple of --group-size {options.group_size}")
+def check(options: BenchOptions) -> None:
+    check_at_least(options, 1, "batch", "group_size", "new_tokens", "max_new_tokens", "repeats", "threads")
+    check_choice("device", options.device, ("cpu", "cuda"))
     if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("--device cuda: no CUDA device is available")
-    return options
+        raise ValueError("--device cuda: no CUDA device is available")
+    if options.batch % options.group_size:
+        raise ValueError(f"--batch {options.batch}: no multiple of --group-size {options.group_size}")
 
 
-def read_prompts(options, tokenizer) -> list[list[int]]:
+def compare(
+    name: str, samplers: dict, prompts: list, options: BenchOptions, steps: int, eos: int | None
+) -> None:
+    """Time the samplers in turns and print a line for each, and the ratio of their medians."""
+    rates = {label: [] for label in samplers}
+    counts = {label: [] for label in samplers}
+    for repeat in range(options.repeats + 1):
+        for label, (run, model) in samplers.items():
+            start = time.perf_counter()
+            count = run(model, prompts, options.group_size, steps, eos, repeat)
+            if options.device == "cuda":
+                torch.cuda.synchronize()
+            rate = count / (time.perf_counter() - start)
+            if repeat > 0:  # the first is a warm-up
+                rates[label].append(rate)
+                counts[label].append(count)
+    for label, values in rates.items():
+        figures = f"{np.median(values):>14,.0f}{max(values):>10,.0f}{min(values):>10,.0f}"
+        print(f"{name:<8}{label:<14}{figures}   {round(np.median(counts[label])):,}")
+    print(f"{name:<8}{'ratio':<14}{np.median(rates['ours']) / np.median(rates['transformers']):>13.2f}x")
+
+
+def choose_prompts(problems: list, options: BenchOptions, tokenizer) -> list[list[int]]:
     """Evenly spaced over the file, so that all families and lengths take part."""
-    problems, count = load_problems(options.data, "test"), options.batch // options.group_size
+    count = options.batch // options.group_size
     if len(problems) < count:
-        raise SystemExit(f"{options.data}: {len(problems)} problems, --batch {options.batch} needs {count}")
+        raise SystemExit(
+            f"bench.py: error: --batch {options.batch}: needs {count} problems, has {len(problems)}"
+        )
     chosen = problems[:: len(problems) // count][:count]
     return [tokenizer(build_prompt(problem)).input_ids for problem in chosen]
 
@@ -108,6 +124,7 @@ def run_peer(model, prompts, group_size: int, steps: int, eos: int | None, repea
     width, pad = max(map(len, prompts)), 0 if eos is None else eos
     rows = [[pad] * (width - len(prompt)) + prompt for prompt in prompts for _ in range(group_size)]
     masks = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts for _ in range(group_size)]
+    model.generation_config.eos_token_id = eos  # None: rows never end
     out = model.generate(
         torch.tensor(rows, device=model.device),
         attention_mask=torch.tensor(masks, device=model.device),
@@ -117,8 +134,6 @@ def run_peer(model, prompts, group_size: int, steps: int, eos: int | None, repea
         top_p=1.0,
         use_cache=True,
         max_new_tokens=steps,
-        min_new_tokens=steps if eos is None else None,
-        eos_token_id=-1 if eos is None else eos,
         pad_token_id=pad,
     )[:, width:]
     if eos is None:
@@ -129,8 +144,4 @@ def run_peer(model, prompts, group_size: int, steps: int, eos: int | None, repea
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        print(f"bench.py: error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(main())

@@ -13,7 +13,6 @@ reading the tests' constants or the nonce through frames or `gc`; patched librar
 """
 
 import builtins
-import mmap
 import os
 import random
 import site
@@ -33,8 +32,6 @@ _BUILTINS = __builtins__ = dict(builtins.__dict__)
 _write, _getpid, _exit, _settrace, _setprofile = os.write, os.getpid, os._exit, sys.settrace, sys.setprofile
 _true_name = type.__dict__["__name__"].__get__
 _true_traceback = BaseException.__dict__["__traceback__"].__get__
-# Given back when an exception is reported, for a program that has used up its memory.
-_reserve = mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def run_job(job: dict, first: int, nonce: str) -> None:
@@ -150,14 +147,12 @@ def _attempt(source: str, filename: str, namespace: dict) -> tuple[str, int] | N
 
 def _name(error: BaseException) -> str:
     """The type's name, without running any code of the program (no attribute of the error is looked up)."""
-    _reserve.close()
     name = str.__getitem__(_true_name(type(error)), slice(0, _NAME_CAP))
     return name if name.isascii() and name.isidentifier() and name not in _WORDS else "Exception"
 
 
 def _line(error: BaseException) -> int:
     """The line of the deepest frame that belongs to the program; 0 when there is none."""
-    _reserve.close()
     line, traceback = 0, _true_traceback(error)
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == PROGRAM:

@@ -98,8 +98,8 @@ class Outcome:
                 "Crash" (the process ended without a report), "EntryPointMissing" (absent or not callable). An
                 exception whose class bears an odd name (not an identifier, or one of the words below) is
                 "Exception"
-    line        1-based line of the program where that failure was raised (deepest frame of the program, or the line
-                of a syntax error); None when no line is to blame (a wrong value, a timeout) or known
+    line        1-based line of the program where that failure was raised (deepest frame of the program, or
+                the line of a syntax error); None when no line is to blame (a wrong value, a timeout) or known
     tests       one word a test: "passed", "wrong" (the assertion failed), an exception's type name,
                 "timeout", "crash", or "not run" (nothing left of the time, or the program did not come that
                 far)

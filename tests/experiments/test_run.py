@@ -1,0 +1,207 @@
+"""The real command on the embedded default, and what it says to bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import run
+from experiments.eval import main as eval_main
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--steps", "2", "--prompts", "3", "--group-size", "4", "--eval-problems", "8", "--eval-samples", "2", "--threads", "1"]
+FILES = ("config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curves.png", "adapter")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Two steps of the main command, as a user would start it."""
+    out = tmp_path_factory.mktemp("runs") / "gspo"
+    command = [sys.executable, "experiments/run.py", "--algo", "gspo", "--reward", "staged", "--out", str(out), *SMALL]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_run_directory_is_complete(finished):
+    """A run that ends without one of its files, or with one that cannot be read."""
+    out, done = finished
+    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    config = json.loads((out / "config.json").read_text())
+    assert config["algo"] == "gspo"
+    assert config["clip_low"] == 3e-4  # resolved, not the 0 of the command line
+    assert {"git_commit", "versions", "device"} <= config.keys()
+    assert "before" in done.stdout
+    assert "after" in done.stdout
+
+
+def test_metrics_of_a_run(finished):
+    """Sampler and learner that disagree on the log-probabilities of the same tokens; a step that is not logged."""
+    metrics = read_lines(finished[0] / "metrics.jsonl")
+    assert [m["step"] for m in metrics] == [0, 1]
+    for m in metrics:
+        assert m["sampling/logp_difference/max"] <= 1e-4
+        assert sum(m[f"stages/{name}"] for name in ("SYNTAX_ERROR", "PARSES", "RUNS", "OUTPUT", "PARTIAL", "PASSED")) == pytest.approx(1)
+
+
+def test_rollouts_of_a_run(finished):
+    """Rollouts lost, rewards that do not follow from the stage, or advantages that do not sum to zero in a group."""
+    rollouts = read_lines(finished[0] / "rollouts.jsonl")
+    assert len(rollouts) == 2 * 3 * 4
+    floor = {"SYNTAX_ERROR": 0.0, "PARSES": 0.2, "RUNS": 0.4, "OUTPUT": 0.6, "PARTIAL": 0.6, "PASSED": 0.6}
+    for r in rollouts:
+        outcome = r["outcome"]
+        extra = 0.4 * outcome["passed"] / outcome["total"]
+        assert r["reward"] == pytest.approx(floor[outcome["stage"]] + extra)
+        assert r["components"] == {"staged": r["reward"]}
+    for start in range(0, len(rollouts), 4):
+        assert sum(r["advantage"] for r in rollouts[start : start + 4]) == pytest.approx(0, abs=1e-5)
+
+
+def test_summary_of_a_run(finished):
+    """A summary without intervals, without the unseen families, or without the time and memory that it took."""
+    summary = json.loads((finished[0] / "summary.json").read_text())
+    for when in ("before", "after"):
+        for split in ("test", "test/unseen"):
+            figures = summary[when][split]
+            low, high = figures["greedy_pass@1_interval"]
+            assert 0 <= low <= figures["greedy_pass@1"] <= high <= 1
+            assert sum(figures["stages"].values()) == pytest.approx(1)
+    assert summary["seconds_total"] > 0
+    assert summary["peak_rss_mb"] > 100
+    assert summary["interrupted"] is False
+
+
+def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
+    """An adapter that eval.py cannot load, or that it loads without effect on the answers."""
+    summary = tmp_path / "summary.json"
+    arguments = ["--adapter", str(finished[0] / "adapter"), "--problems", "8", "--samples", "2", "--json", str(summary)]
+    assert eval_main([*arguments, "--threads", "1"]) == 0
+    after = json.loads((finished[0] / "summary.json").read_text())["after"]["test"]
+    assert json.loads(summary.read_text())["splits"]["test"] == after
+    assert "greedy_pass@1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("algorithm", ["grpo", "gspo"])
+def test_same_seed_same_run(tmp_path, algorithm):
+    """Anything drawn from a clock, a hash or a shared generator."""
+    metrics = []
+    for name in ("a", "b"):
+        arguments = [*SMALL, "--algo", algorithm, "--eval-problems", "1", "--eval-every", "0", "--out", str(tmp_path / name)]
+        assert run.main(arguments) == 0
+        lines = read_lines(tmp_path / name / "metrics.jsonl")
+        metrics.append([{k: v for k, v in m.items() if "seconds" not in k and "time" not in k} for m in lines])
+    assert metrics[0] == metrics[1]
+    weights = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("a", "b")]
+    assert weights[0] == weights[1]
+
+
+def test_interrupt_leaves_a_readable_run(tmp_path):
+    """Ctrl-C that loses the metrics so far, or ends in a traceback."""
+    out = tmp_path / "stopped"
+    small = [*SMALL, "--steps", "500", "--eval-problems", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "experiments/run.py", "--out", str(out), *small], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    metrics = out / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline, "no step within a minute"
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["interrupted"] is True
+    assert summary["after"] is None
+    assert summary["steps_done"] == len(read_lines(metrics)) == len({r["step"] for r in read_lines(out / "rollouts.jsonl")})
+
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """Bad inputs of several kinds, as paths by name."""
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text('{"task_id": 1}\n')
+    empty = tmp_path / "empty-model"
+    empty.mkdir()
+    unsupported = tmp_path / "unsupported-model"
+    unsupported.mkdir()
+    (unsupported / "config.json").write_text('{"model_type": "gpt2"}')
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / "config.json").write_text("{}")
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}')
+    return {p.stem: str(p) for p in (problems, empty, unsupported, occupied, adapter)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--algo gsop", ["--algo", "gsop", "grpo, gspo", "did you mean gspo"]),
+        ("--reward stages", ["--reward", "stages", "binary, staged", "did you mean staged"]),
+        ("--group-sise 4", ["--group-sise", "did you mean --group-size"]),
+        ("--group-size 1", ["--group-size 1", "gspo", "at least 2"]),
+        ("--steps 0", ["--steps 0", "at least 1"]),
+        ("--steps many", ["--steps", "many"]),
+        ("--lr nan", ["--lr nan"]),
+        ("--lora-targets q_porj", ["--lora-targets", "did you mean q_proj"]),
+        ("--model no-such-model", ["--model", "no-such-model", "data/tiny"]),
+        ("--model {empty-model}", ["empty-model", "config.json"]),
+        ("--model {unsupported-model}", ["unsupported-model", "model_type", "gpt2"]),
+        ("--data {problems}", ["problems.jsonl:1", "text", "missing"]),
+        ("--data nowhere.jsonl", ["nowhere.jsonl", "embedded"]),
+        ("--adapter {adapter}", ["adapter_model.safetensors"]),
+        ("--out {occupied}", ["--out", "occupied", "not empty"]),
+        ("--device cuda", ["--device cuda", "--device cpu"]),
+        ("--device gpu", ["--device", "gpu", "auto, cpu, cuda"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, spoiled, tmp_path, monkeypatch, capsys):
+    """A traceback, a wrong exit status, a default used in silence, or a run directory left half-written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as caught:
+        run.main(arguments.format(**spoiled).split())
+    error = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert error.count("\n") == 1, error
+    assert all(word in error for word in words), error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_lists_every_option(capsys):
+    """An option without a line of help."""
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    text = capsys.readouterr().out
+    for name in ("--model", "--data", "--algo", "--reward", "--steps", "--group-size", "--lr", "--seed", "--device", "--out"):
+        assert name in text
+    assert "training:" in text
+
+
+def test_problem_order_is_a_function_of_the_step():
+    """A cursor that depends on what was drawn before, or a group whose problem appears twice in a step."""
+    from data.problems import load_problems
+
+    problems = load_problems("embedded", "train")[:10]
+    order = run.ProblemOrder(problems, seed=3)
+    steps = [[p.task_id for p in order.take(step, 4)] for step in range(6)]
+    assert steps == [[p.task_id for p in run.ProblemOrder(problems, seed=3).take(step, 4)] for step in range(6)]
+    assert all(len(set(step)) == 4 for step in steps)
+    assert {i for step in steps[:3] for i in step} >= {p.task_id for p in problems} - set(steps[2])
+    assert len(order.take(0, 99)) == 10
