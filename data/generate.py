@@ -57,9 +57,7 @@ def make_variants() -> list[Variant]:
         )
         for index, params in enumerate(shuffled):
             split = split_of(family, index, len(shuffled))
-            reference = function_source(
-                "f", ARGUMENTS[: len(family.args)], fill(family.good[0], params, ARGUMENTS)
-            )
+            reference = function_source("f", ARGUMENTS[: len(family.args)], fill(family.good[0], params, ARGUMENTS))
             if owner.setdefault(reference, split) == split:
                 variants.append(Variant(family, params, split))
     return variants
@@ -130,9 +128,7 @@ def cover(kills: list[set[int]], cases: list) -> list[int]:
     return chosen + rest[: max(0, LEAST_TESTS - len(chosen))]
 
 
-def order_tests(
-    tests: list[tuple[tuple, object]], family: Family, params: Params
-) -> list[tuple[tuple, object]]:
+def order_tests(tests: list[tuple[tuple, object]], family: Family, params: Params) -> list[tuple[tuple, object]]:
     """Puts a short test with a telling result first: that one the prompt shows."""
     if len(tests) < LEAST_TESTS:
         raise ValueError(f"{family.name} {params}: only {len(tests)} different tests")

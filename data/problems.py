@@ -45,9 +45,7 @@ def load_problems(source: str | Path, split: str) -> list[Problem]:
         raise ValueError(f"split: unknown split {split!r}; there are {', '.join(SPLITS)}")
     path = EMBEDDED / f"{split}.jsonl" if str(source) == "embedded" else Path(source)
     if not path.is_file():
-        raise ValueError(
-            f"data: no problems file {str(source)!r}; give 'embedded' or the path of a JSON-lines file"
-        )
+        raise ValueError(f"data: no problems file {str(source)!r}; give 'embedded' or the path of a JSON-lines file")
     problems = read_problems(path)
     chosen = [p for p in problems if p.split in ("", split, f"{split}/unseen")]
     if not chosen:
@@ -119,9 +117,7 @@ def find_entry_point(code: str, tests: list[str], where: str) -> str:
     for name in reversed(defined):
         if name in used:
             return name
-    raise ValueError(
-        f"{where}: test_list: no test calls a function that code defines ({', '.join(defined) or 'none'})"
-    )
+    raise ValueError(f"{where}: test_list: no test calls a function that code defines ({', '.join(defined) or 'none'})")
 
 
 def parse_python(source: str, where: str) -> ast.Module:

@@ -71,9 +71,7 @@ def check(options: BenchOptions) -> None:
         raise ValueError(f"--batch {options.batch}: no multiple of --group-size {options.group_size}")
 
 
-def compare(
-    name: str, samplers: dict, prompts: list, options: BenchOptions, steps: int, eos: int | None
-) -> None:
+def compare(name: str, samplers: dict, prompts: list, options: BenchOptions, steps: int, eos: int | None) -> None:
     """Time the samplers in turns and print a line for each, and the ratio of their medians."""
     rates = {label: [] for label in samplers}
     counts = {label: [] for label in samplers}
@@ -97,9 +95,7 @@ def choose_prompts(problems: list, options: BenchOptions, tokenizer) -> list[lis
     """Evenly spaced over the file, so that all families and lengths take part."""
     count = options.batch // options.group_size
     if len(problems) < count:
-        raise SystemExit(
-            f"bench.py: error: --batch {options.batch}: needs {count} problems, has {len(problems)}"
-        )
+        raise SystemExit(f"bench.py: error: --batch {options.batch}: needs {count} problems, has {len(problems)}")
     chosen = problems[:: len(problems) // count][:count]
     return [tokenizer(build_prompt(problem)).input_ids for problem in chosen]
 

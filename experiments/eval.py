@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data.problems import Problem, load_problems
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from experiments.policy import TINY, Policy, answer, judge, load_policy
+from experiments.policy import EMBEDDED, Policy, answer, judge, load_policy
 from experiments.statistics import bootstrap_interval, pass_at_k
 from rl.rollout import Rollout
 from sandbox import Limits, Sandbox, Stage
@@ -32,7 +32,7 @@ CHUNK = 32  # problems sampled and judged at a time, so that the bar moves
 class EvalOptions:
     """Every option of eval.py."""
 
-    model: str = option(str(TINY), "checkpoint directory in Hugging Face layout", "what")
+    model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
     adapter: str = option("", "PEFT adapter directory to put on it", "what")
     data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file", "what")
     split: str = option("test", "train, valid or test", "what")
@@ -81,9 +81,7 @@ def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
     """
     passed = [float(rollout.outcome["stage"] == Stage.PASSED.name) for rollout in greedy]
     summary = {"problems": len(greedy), **with_interval("greedy_pass@1", passed)}
-    correct = Counter(
-        rollout.prompt_id for rollout in sampled if rollout.outcome["stage"] == Stage.PASSED.name
-    )
+    correct = Counter(rollout.prompt_id for rollout in sampled if rollout.outcome["stage"] == Stage.PASSED.name)
     samples = len(sampled) // len(greedy)
     for k in (1, 2, 4, 8, 16, 32, 64):
         if k <= samples:
@@ -104,9 +102,7 @@ def with_interval(name: str, values: list[float]) -> dict:
     return {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
 
 
-def summarize_splits(
-    problems: list[Problem], greedy: list[Rollout], sampled: list[Rollout], split: str
-) -> dict:
+def summarize_splits(problems: list[Problem], greedy: list[Rollout], sampled: list[Rollout], split: str) -> dict:
     """Summaries of the whole split, of its unseen families, and of each tier: {"test": .., "test/unseen": .., ..}."""
     members = {
         split: {p.task_id for p in problems},
@@ -183,13 +179,10 @@ def main(arguments: list[str] | None = None) -> int:
     for title in ("stages", "error_types"):
         shares = summary[options.split][title]
         print(
-            f"{title}: "
-            + ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:8] if share)
+            f"{title}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:8] if share)
         )
     if options.json:
-        write_text(
-            Path(options.json), json.dumps({"options": vars(options), "splits": summary}, indent=2) + "\n"
-        )
+        write_text(Path(options.json), json.dumps({"options": vars(options), "splits": summary}, indent=2) + "\n")
     if options.rollouts:
         lines = [json.dumps({"mode": "greedy", **rollout.record()}) for rollout in greedy]
         lines += [json.dumps({"mode": "sampled", **rollout.record()}) for rollout in sampled]

@@ -52,9 +52,7 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """ValueError that names what was asked, what there is, and the nearest match."""
     if value not in choices:
-        raise ValueError(
-            f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}"
-        )
+        raise ValueError(f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}")
 
 
 def nearest(value: str, choices: Sequence[str]) -> str:

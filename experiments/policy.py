@@ -17,7 +17,7 @@ from rl.rollout import Rollout
 from rl.sample import sample
 from sandbox import Job, Outcome, Sandbox
 
-TINY = Path(__file__).parent.parent / "data" / "tiny"
+EMBEDDED = "data/tiny"  # as a model's name this means the checkpoint beside the package, wherever one stands
 
 
 @dataclass
@@ -31,16 +31,16 @@ class Policy:
 
 def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy:
     """Reads a Hugging Face directory and, unless "" is given, a PEFT adapter. ValueError, one line, for bad input."""
-    path = Path(directory)
+    path = Path(__file__).parent.parent / EMBEDDED if directory == EMBEDDED else Path(directory)
     if not path.is_dir():
-        near = nearest(directory, [str(p) for p in path.parent.glob("*") if p.is_dir()] + ["data/tiny"])
-        raise ValueError(f"--model: no directory {directory!r}; the embedded checkpoint is data/tiny{near}")
+        near = nearest(directory, [str(p) for p in path.parent.glob("*") if p.is_dir()] + [EMBEDDED])
+        raise ValueError(f"--model: no directory {directory!r}; the embedded checkpoint is {EMBEDDED}{near}")
     model = load_model(path, device=choose_device(device), dtype=choose_dtype(dtype))
     if adapter:
         load_adapter(model, adapter)
     if not (path / "tokenizer.json").is_file():
         raise ValueError(f"{path}: no tokenizer.json")
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)  # nosec B615: a directory, no download
     return Policy(model, tokenizer, read_eos(path, tokenizer))
 
 
@@ -59,9 +59,7 @@ def choose_device(name: str) -> torch.device:
     """ "auto" is CUDA where there is one. Asking for CUDA without having it is an error."""
     check_choice("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "--device cuda: this machine (or this build of torch) has no CUDA device; use --device cpu"
-        )
+        raise ValueError("--device cuda: this machine (or this build of torch) has no CUDA device; use --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -81,9 +79,7 @@ def answer(
     temperature: float,
 ) -> list[Rollout]:
     """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
-    prompts = [
-        policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems
-    ]
+    prompts = [policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
     completions = sample(
         policy.model,
         prompts,
@@ -95,9 +91,7 @@ def answer(
         eos_ids=policy.eos_ids,
         temperature=temperature,
     )
-    texts = policy.tokenizer.batch_decode(
-        [completion.ids for completion in completions], skip_special_tokens=True
-    )
+    texts = policy.tokenizer.batch_decode([completion.ids for completion in completions], skip_special_tokens=True)
     rollouts = []
     for index, (completion, text) in enumerate(zip(completions, texts, strict=True)):
         problem, prompt = problems[index // group_size], prompts[index // group_size]

@@ -120,17 +120,11 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float
 def pretrain(options: argparse.Namespace) -> None:
     started = time.time()
     torch.manual_seed(options.seed)
-    texts = list(
-        tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex")
-    )
-    tokenizer = train_tokenizer(
-        [prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary
-    )
+    texts = list(tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex"))
+    tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
     end = tokenizer.token_to_id(END)
     prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
-    completions = [
-        encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])
-    ]
+    completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
     examples = list(zip(prompts, completions, strict=True))
     total = sum(len(p) + len(c) for p, c in examples)
     print(
@@ -157,9 +151,8 @@ def pretrain(options: argparse.Namespace) -> None:
     save_model(model, options.out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
     save_tokenizer(tokenizer, options.out)
     size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
-    print(
-        f"{options.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s"
-    )
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f"{options.out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
 
 
 def train(model, batches: list[list], options: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ from data.problems import Problem, load_problems
 from experiments.curves import draw_curves
 from experiments.eval import evaluate, format_table, summarize, summarize_splits, write_text
 from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
-from experiments.policy import TINY, Policy, answer, judge, load_policy
+from experiments.policy import EMBEDDED, Policy, answer, judge, load_policy
 from rewards.components import REWARDS
 from rl import grpo, gspo
 from rl.learner import Learner
@@ -43,7 +43,7 @@ TABLE = ("greedy_pass@1", "pass@1", "pass@16")
 class RunOptions:
     """Every option of run.py; config.json of a run holds them all, resolved."""
 
-    model: str = option(str(TINY), "checkpoint directory in Hugging Face layout", "what")
+    model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
     data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file with splits", "what")
     algo: str = option("gspo", f"the algorithm: {', '.join(ALGORITHMS)}", "what")
     reward: str = option("staged", f"the reward: {', '.join(REWARDS)}", "what")
@@ -57,21 +57,15 @@ class RunOptions:
     max_grad_norm: float = option(1.0, "gradient norm is clipped to this", "training")
     clip_low: float = option(0.0, "clip range below 1; 0 is the algorithm's own", "training")
     clip_high: float = option(0.0, "clip range above 1; 0 is the algorithm's own", "training")
-    scale_rewards: str = option(
-        "group", "divide advantages by the group's standard deviation: group, none", "training"
-    )
+    scale_rewards: str = option("group", "divide advantages by the group's standard deviation: group, none", "training")
     lora_rank: int = option(8, "rank of the LoRA layers", "adapter")
     lora_alpha: float = option(16.0, "LoRA scale is alpha / rank", "adapter")
-    lora_targets: str = option(
-        "all", "linear layers to adapt: all, or some of " + ",".join(TARGETS), "adapter"
-    )
+    lora_targets: str = option("all", "linear layers to adapt: all, or some of " + ",".join(TARGETS), "adapter")
     adapter: str = option("", "PEFT adapter directory to start from", "adapter")
     temperature: float = option(1.0, "sampling temperature", "sampling")
     max_new_tokens: int = option(72, "token budget of an answer", "sampling")
     eval_samples: int = option(16, "samples a problem in the evaluations before and after", "evaluation")
-    eval_every: int = option(
-        20, "greedy pass@1 on the valid split every so many steps; 0 is never", "evaluation"
-    )
+    eval_every: int = option(20, "greedy pass@1 on the valid split every so many steps; 0 is never", "evaluation")
     eval_problems: int = option(0, "evaluate the first N problems only; 0 is all", "evaluation")
     seed: int = option(0, "random seed of everything", "machine")
     device: str = option("auto", "auto, cpu or cuda", "machine")
@@ -188,9 +182,8 @@ def describe_machine(device: torch.device) -> dict:
             "transformers": transformers.__version__,
             "numpy": numpy.__version__,
         },
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"cpu ({platform.machine()})",
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "torch_threads": torch.get_num_threads(),
     }
 
@@ -218,18 +211,14 @@ def group_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]:
     }
 
 
-class Job:
-    """One run: holds what the steps share, and gives the algorithms `collect` and `log`."""
+class Training:
+    """What the steps of a run share; gives the algorithms their `collect` and `log`."""
 
-    def __init__(
-        self, options: RunOptions, policy: Policy, splits: dict[str, list[Problem]], sandbox: Sandbox
-    ):
+    def __init__(self, options: RunOptions, policy: Policy, splits: dict[str, list[Problem]], sandbox: Sandbox):
         self.options, self.policy, self.splits, self.sandbox = options, policy, splits, sandbox
         self.directory = RunDirectory(Path(options.out))
         self.order = ProblemOrder(splits["train"], options.seed)
-        self.bar = tqdm(
-            total=options.steps, desc=f"{options.algo} {options.reward}", unit="step", file=sys.stderr
-        )
+        self.bar = tqdm(total=options.steps, desc=f"{options.algo} {options.reward}", unit="step", file=sys.stderr)
         self.clock: dict[str, float] = {}
 
     def collect(self, step: int) -> list[Rollout]:
@@ -256,9 +245,7 @@ class Job:
         }
         return rollouts
 
-    def log(
-        self, step: int, rollouts: list[Rollout], advantages: torch.Tensor, learned: dict[str, float]
-    ) -> None:
+    def log(self, step: int, rollouts: list[Rollout], advantages: torch.Tensor, learned: dict[str, float]) -> None:
         """Writes a step down, moves the bar, and looks at the valid split now and then."""
         options, now = self.options, time.perf_counter()
         for rollout, row in zip(rollouts, advantages, strict=True):
@@ -281,9 +268,7 @@ class Job:
         greedy, _ = self.evaluate("valid", samples=0)
         return summarize(greedy, [])["greedy_pass@1"]
 
-    def evaluate(
-        self, split: str, samples: int, progress=lambda done: None
-    ) -> tuple[list[Rollout], list[Rollout]]:
+    def evaluate(self, split: str, samples: int, progress=lambda done: None) -> tuple[list[Rollout], list[Rollout]]:
         return evaluate(
             self.policy,
             self.splits[split],
@@ -298,9 +283,7 @@ class Job:
     def evaluate_test(self, when: str) -> dict:
         """The evaluation before or after, on the test split, with a bar."""
         problems = self.splits["test"]
-        with tqdm(
-            total=len(problems), desc=f"evaluate {when}", unit="problem", file=sys.stderr, leave=False
-        ) as bar:
+        with tqdm(total=len(problems), desc=f"evaluate {when}", unit="problem", file=sys.stderr, leave=False) as bar:
             greedy, sampled = self.evaluate("test", self.options.eval_samples, bar.update)
         return summarize_splits(problems, greedy, sampled, "test")
 
@@ -314,9 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         threads.use(options.threads)
         out = Path(options.out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ValueError(
-                f"--out {options.out}: exists already and is not empty; a run is never overwritten"
-            )
+            raise ValueError(f"--out {options.out}: exists already and is not empty; a run is never overwritten")
         splits = {split: load_problems(options.data, split) for split in ("train", "valid", "test")}
         for split in ("valid", "test"):
             splits[split] = splits[split][: options.eval_problems or None]
@@ -326,12 +307,12 @@ def main(arguments: list[str] | None = None) -> int:
     with Sandbox(
         options.workers, Limits(cpu_seconds=options.cpu_seconds, wall_seconds=2 * options.cpu_seconds)
     ) as sandbox:
-        return run(options, Job(options, policy, splits, sandbox), started)
+        return run(options, Training(options, policy, splits, sandbox), started)
 
 
-def run(options: RunOptions, job: Job, started: float) -> int:
+def run(options: RunOptions, training: Training, started: float) -> int:
     """Evaluate, train, evaluate; whatever happens, what was done so far is on disk. Exit status 130 after Ctrl-C."""
-    model, directory = job.policy.model, job.directory
+    model, directory = training.policy.model, training.directory
     directory.write_json("config.json", asdict(options) | describe_machine(model.device))
     summary: dict = {"before": None, "after": None, "interrupted": True}
     learner = Learner(
@@ -345,14 +326,14 @@ def run(options: RunOptions, job: Job, started: float) -> int:
         max_grad_norm=options.max_grad_norm,
     )
     try:
-        summary["before"] = job.evaluate_test("before")
-        ALGORITHMS[options.algo].train(learner, job.collect, job.log, options)
-        summary["after"] = job.evaluate_test("after")
+        summary["before"] = training.evaluate_test("before")
+        ALGORITHMS[options.algo].train(learner, training.collect, training.log, options)
+        summary["after"] = training.evaluate_test("after")
         summary["interrupted"] = False
     except KeyboardInterrupt:
         print(f"\ninterrupted after {len(directory.metrics)} steps", file=sys.stderr)
     finally:
-        job.bar.close()
+        training.bar.close()
         directory.close()
         save_adapter(model, directory.path / "adapter", options.model)
         summary |= {
@@ -361,9 +342,7 @@ def run(options: RunOptions, job: Job, started: float) -> int:
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
         directory.write_json("summary.json", summary)
-        draw_curves(
-            directory.path / "curves.png", directory.metrics, summary, f"{options.algo}, {options.reward}"
-        )
+        draw_curves(directory.path / "curves.png", directory.metrics, summary, f"{options.algo}, {options.reward}")
     if summary["interrupted"]:
         return 130
     print(format_table({"before": summary["before"], "after": summary["after"]}, TABLE))

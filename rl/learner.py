@@ -54,9 +54,7 @@ class Learner:
         """Linear warm-up over the first steps, then linear decay that would reach 0 one step after the last."""
         return self.peak_lr * min((step + 1) / max(1, self.warmup), (self.steps - step) / self.steps)
 
-    def update(
-        self, step: int, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss
-    ) -> dict[str, float]:
+    def update(self, step: int, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss) -> dict[str, float]:
         """One optimizer step per minibatch; returns metrics, means over the minibatches.
 
         `sampling/logp_difference/*` compares the sampler's log-probabilities with the learner's on the same
@@ -75,9 +73,7 @@ class Learner:
         means = {n: _mean([metrics[n] for metrics in collected if n in metrics]) for n in names}
         return means | {"learning_rate": lr}
 
-    def _optimizer_step(
-        self, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss
-    ) -> dict[str, float]:
+    def _optimizer_step(self, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss) -> dict[str, float]:
         totals = Totals(len(rollouts), sum(len(rollout.completion) for rollout in rollouts))
         # A row whose advantage is zero throughout has no gradient: counted above, but not computed.
         active = [i for i in range(len(rollouts)) if bool(advantages[i].any())]
@@ -132,9 +128,7 @@ def _slices(count: int, parts: int) -> list[tuple[int, int]]:
 def _add(total: dict[str, float], part: dict[str, float]) -> None:
     """Adds up metrics, except that a name ending in /max takes the maximum."""
     for name, value in part.items():
-        total[name] = (
-            max(total.get(name, value), value) if name.endswith("/max") else total.get(name, 0.0) + value
-        )
+        total[name] = max(total.get(name, value), value) if name.endswith("/max") else total.get(name, 0.0) + value
 
 
 def _mean(values: list[float]) -> float:

@@ -29,9 +29,7 @@ def processed_log_probs(logits: Tensor, temperature: float, top_k: int = 0, top_
     if top_p < 1.0:
         ordered, token = scores.sort(dim=-1, descending=True)
         probs = ordered.softmax(-1)
-        before = (
-            probs.cumsum(-1) - probs
-        )  # probability of the tokens ahead: 0 for the first, which always stays
+        before = probs.cumsum(-1) - probs  # probability of the tokens ahead: 0 for the first, which always stays
         cut = torch.zeros_like(before, dtype=torch.bool).scatter(-1, token, before >= top_p)
         scores = scores.masked_fill(cut, -torch.inf)
     return scores.log_softmax(-1)

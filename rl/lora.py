@@ -47,9 +47,7 @@ def add_lora(model: Decoder, rank: int, alpha: float, targets=TARGETS, seed: int
     if rank < 1:
         raise ValueError(f"LoRA rank = {rank}: at least 1 is needed")
     if unknown := sorted(set(targets) - set(TARGETS)) or not targets:
-        raise ValueError(
-            f"LoRA targets = {list(targets)}: {unknown or 'none'}; known are {', '.join(TARGETS)}"
-        )
+        raise ValueError(f"LoRA targets = {list(targets)}: {unknown or 'none'}; known are {', '.join(TARGETS)}")
     if lora_layers(model):
         raise ValueError("the model already has LoRA layers: merge them first")
     model.requires_grad_(False)

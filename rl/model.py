@@ -196,9 +196,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(
-            x, self.weight.shape, self.weight, self.eps
-        )  # squares and mean in fp32, if x is bf16
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # squares and mean in fp32, if x is bf16
 
 
 def rope_tables(position: Tensor, head_dim: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -305,9 +303,7 @@ class Decoder(nn.Module):
         """(..., D) -> (..., V)"""
         return F.linear(hidden, self.head_weight)
 
-    def forward(
-        self, ids: Tensor, lengths: Tensor, prefix: Prefix | None = None, prompt_of_row=None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor, prefix: Prefix | None = None, prompt_of_row=None) -> Tensor:
         """Hidden states of a right-padded batch, zeros at the padding.
 
         ids (B, T) and lengths (B,), int64. With a prefix, row b continues its prompt `prompt_of_row[b]`, so
@@ -435,18 +431,14 @@ def open_tensors(path: Path):
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
 
 
-def save_model(
-    model: Decoder, directory, dtype: torch.dtype = torch.bfloat16, extra: dict | None = None
-) -> None:
+def save_model(model: Decoder, directory, dtype: torch.dtype = torch.bfloat16, extra: dict | None = None) -> None:
     """Write `config.json` and `model.safetensors`, loadable by us and by transformers' AutoModelForCausalLM.
 
     A tied head is not stored a second time. `extra` adds fields to config.json (eos_token_id, ...). LoRA
     layers must be merged first: ValueError otherwise.
     """
     directory, config = Path(directory), model.config
-    tensors = {
-        name: parameter.detach().to("cpu", dtype).contiguous() for name, parameter in model.named_parameters()
-    }
+    tensors = {name: parameter.detach().to("cpu", dtype).contiguous() for name, parameter in model.named_parameters()}
     if adapters := [name for name in tensors if "lora_" in name]:
         raise ValueError(f"{directory}: cannot save a model with LoRA layers unmerged ({adapters[0]})")
     directory.mkdir(parents=True, exist_ok=True)

@@ -27,9 +27,7 @@ from rl.logprobs import processed_log_probs
 from rl.lora import LoRALinear, merged_weight
 from rl.model import Block, Decoder, ModelConfig, Prefix, pad_right, rope_tables, rotate
 
-COMPACT_BELOW = (
-    0.9  # rows leave the batch once this share of it or less is still alive: each time costs a copy
-)
+COMPACT_BELOW = 0.9  # rows leave the batch once this share of it or less is still alive: each time costs a copy
 
 
 @dataclass
@@ -69,9 +67,7 @@ def sample(
     ValueError for bad arguments.
     """
     _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, top_p, stop_strings, decode)
-    settings = _Settings(
-        max_new_tokens, temperature, top_k, top_p, tuple(eos_ids), tuple(stop_strings), decode
-    )
+    settings = _Settings(max_new_tokens, temperature, top_k, top_p, tuple(eos_ids), tuple(stop_strings), decode)
     blocks = [FusedBlock(block, model.config) for block in model.model.layers]
     # Prompts of similar length together: less padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -79,14 +75,10 @@ def sample(
     results = {}
     for start in range(0, len(rows), max_rows):
         chunk = rows[start : start + max_rows]
-        uniforms = np.stack(
-            [rollout_uniforms(seed, step, prompt_ids[i], g, max_new_tokens) for i, g in chunk]
-        )
+        uniforms = np.stack([rollout_uniforms(seed, step, prompt_ids[i], g, max_new_tokens) for i, g in chunk])
         used = sorted({i for i, _ in chunk})
         prompt_of_row = torch.tensor([used.index(i) for i, _ in chunk])
-        completions = _sample_rows(
-            model, blocks, [prompts[i] for i in used], prompt_of_row, uniforms, settings
-        )
+        completions = _sample_rows(model, blocks, [prompts[i] for i in used], prompt_of_row, uniforms, settings)
         results.update(zip(chunk, completions, strict=True))
     return [results[i, g] for i in range(len(prompts)) for g in range(group_size)]
 
@@ -106,13 +98,9 @@ def _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, 
     if not all(len(prompt) > 0 for prompt in prompts):
         raise ValueError("a prompt is empty: there is nothing to continue")
     if len(prompt_ids) != len(prompts) or len({str(i) for i in prompt_ids}) != len(prompts):
-        raise ValueError(
-            "prompt_ids: one for each prompt, all different: equal ids would draw equal rollouts"
-        )
+        raise ValueError("prompt_ids: one for each prompt, all different: equal ids would draw equal rollouts")
     if group_size < 1 or max_new_tokens < 1:
-        raise ValueError(
-            f"group_size = {group_size}, max_new_tokens = {max_new_tokens}: at least 1 is needed"
-        )
+        raise ValueError(f"group_size = {group_size}, max_new_tokens = {max_new_tokens}: at least 1 is needed")
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1:
         raise ValueError(f"temperature = {temperature}, top_k = {top_k}, top_p = {top_p}: out of range")
     if stop_strings and (decode is None or not all(stop_strings)):
@@ -246,9 +234,7 @@ class FusedBlock:
 class GroupDecoder:
     """The state of one batch of rows that are being decoded, and one step of it."""
 
-    def __init__(
-        self, model: Decoder, blocks: list[FusedBlock], prefix: Prefix, prompt_of_row: Tensor, steps: int
-    ):
+    def __init__(self, model: Decoder, blocks: list[FusedBlock], prefix: Prefix, prompt_of_row: Tensor, steps: int):
         config = model.config
         self.model, self.blocks, self.config, self.prefix = model, blocks, config, prefix
         self.prompt_of_row, self.t = prompt_of_row, 0
@@ -289,9 +275,7 @@ class GroupDecoder:
         line = (self.prompt_of_row[:, None] * kv_heads + head) * largest + place[:, None]  # (B, K)
         self.to_row = (line[..., None] * share + part).flatten()  # (B * K * share,)
         self.to_slot = self.to_row.new_zeros(prompts * kv_heads * largest * share)
-        self.to_slot[self.to_row] = torch.arange(
-            len(self.to_row), device=device
-        )  # empty slots repeat query 0
+        self.to_slot[self.to_row] = torch.arange(len(self.to_row), device=device)  # empty slots repeat query 0
 
     def step(self, token: Tensor) -> Tensor:
         """Put one token (B,) behind each row; logits (B, V) of the next."""

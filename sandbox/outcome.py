@@ -81,9 +81,7 @@ class Limits:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, bool) or not isinstance(value, (int, field.type)) or value <= 0:
-                raise ValueError(
-                    f"Limits.{field.name} must be a positive {field.type.__name__}, not {value!r}"
-                )
+                raise ValueError(f"Limits.{field.name} must be a positive {field.type.__name__}, not {value!r}")
 
 
 @dataclass(frozen=True)

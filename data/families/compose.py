@@ -9,10 +9,7 @@ FILTERS = (
     {"which": "odd", "test": "x % 2 == 1", "wrong_test": "x % 2 == 0"},
     {"which": "positive", "test": "x > 0", "wrong_test": "x >= 0"},
     {"which": "negative", "test": "x < 0", "wrong_test": "x <= 0"},
-    *(
-        {"which": f"divisible by {k}", "test": f"x % {k} == 0", "wrong_test": f"x % {k} != 0"}
-        for k in (3, 4, 5)
-    ),
+    *({"which": f"divisible by {k}", "test": f"x % {k} == 0", "wrong_test": f"x % {k} != 0"} for k in (3, 4, 5)),
 )
 MAPS = (
     {"change": "squares", "made": "x * x", "wrong_made": "x * 2"},

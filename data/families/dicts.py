@@ -136,9 +136,7 @@ FAMILIES = [
         ),
         ("top_keys", "ranked_keys", "leading_keys"),
         DICT,
-        cross(
-            ({"which": "largest", "flag": True}, {"which": "smallest", "flag": False}), grid(k=range(1, 5))
-        ),
+        cross(({"which": "largest", "flag": True}, {"which": "smallest", "flag": False}), grid(k=range(1, 5))),
         (
             "return sorted($a, key=lambda k: $a[k], reverse=$flag)[:$k]",
             "keys = sorted($a, key=$a.get, reverse=$flag)\nreturn keys[:$k]",
@@ -147,9 +145,7 @@ FAMILIES = [
             "return sorted($a, key=lambda k: $a[k], reverse=not $flag)[:$k]",
             "return sorted($a, reverse=$flag)[:$k]",
         ),
-        lambda rng, p: (
-            dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),
-        ),
+        lambda rng, p: (dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),),
         tier="hard",
     ),
     Family(

@@ -53,9 +53,7 @@ def grid(**choices: Iterable) -> tuple[Params, ...]:
 
 def cross(*lists: Iterable[Params]) -> tuple[Params, ...]:
     """Every combination of one choice from each list, merged."""
-    return tuple(
-        {k: v for choice in picked for k, v in choice.items()} for picked in itertools.product(*lists)
-    )
+    return tuple({k: v for choice in picked for k, v in choice.items()} for picked in itertools.product(*lists))
 
 
 # Comparisons in words and in code: one family then asks for all four.
@@ -123,8 +121,7 @@ def integers(
 def word(rng: Random, letter: str = "", least: int = 4, most: int = 8) -> str:
     """A pronounceable-length string of lower-case letters in which `letter` is frequent."""
     return "".join(
-        letter if letter and rng.random() < 0.35 else rng.choice(LETTERS)
-        for _ in range(rng.randint(least, most))
+        letter if letter and rng.random() < 0.35 else rng.choice(LETTERS) for _ in range(rng.randint(least, most))
     )
 
 

@@ -383,9 +383,7 @@ FAMILIES = [
             "result = []\nfor t in $a:\n    result.append(t[$k])\nreturn result",
         ),
         ("return $a[$k]", "return [t[$k - 1] for t in $a]", "return [t[$k:] for t in $a]"),
-        lambda rng, p: (
-            [tuple(integers(rng, least=p["k"] + 1, most=p["k"] + 2)) for _ in range(rng.randint(1, 3))],
-        ),
+        lambda rng, p: ([tuple(integers(rng, least=p["k"] + 1, most=p["k"] + 2)) for _ in range(rng.randint(1, 3))],),
     ),
     Family(
         "sort_by_remainder",

@@ -14,13 +14,7 @@ def any_number(rng, p):
 
 
 def digits(rng, p):
-    return (
-        int(
-            "".join(
-                rng.choice(f"0123456789{p.get('d', '')}{p.get('d', '')}") for _ in range(rng.randint(2, 6))
-            )
-        ),
-    )
+    return (int("".join(rng.choice(f"0123456789{p.get('d', '')}{p.get('d', '')}") for _ in range(rng.randint(2, 6)))),)
 
 
 FAMILIES = [
@@ -326,11 +320,7 @@ FAMILIES = [
             "return sum(1 for ch in str($a) if ch > $k)",
         ),
         lambda rng, p: (
-            int(
-                "".join(
-                    rng.choice(f"0123456789{p['k']}{p['k']}{p['k'] + 1}") for _ in range(rng.randint(3, 6))
-                )
-            ),
+            int("".join(rng.choice(f"0123456789{p['k']}{p['k']}{p['k'] + 1}") for _ in range(rng.randint(3, 6)))),
         ),
         tier="hard",
         unseen=True,

@@ -169,9 +169,7 @@ FAMILIES = [
             "for ch in str($a):\n    if ch == '$d':\n        return True\nreturn False",
         ),
         ("return $d in str($a)", "return $a % 10 == $d", "return str($a)[0] == '$d'"),
-        lambda rng, p: (
-            int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),
-        ),
+        lambda rng, p: (int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),),
     ),
     Family(
         "gaps_at_least",

@@ -208,9 +208,7 @@ FAMILIES = [
             "return [x for x in $a if $a.count(x) >= $k]",
             "return sorted(x for x in set($a) if $a.count(x) == $k)",
         ),
-        lambda rng, p: (
-            shuffled(rng, [9] * (p["k"] + 1) + [4] * p["k"] + [6] * (p["k"] - 1) + [rng.randint(0, 9)]),
-        ),
+        lambda rng, p: (shuffled(rng, [9] * (p["k"] + 1) + [4] * p["k"] + [6] * (p["k"] - 1) + [rng.randint(0, 9)]),),
     ),
     Family(
         "reverse_words",
@@ -270,7 +268,5 @@ def gap_list(rng, limit):
     """Neighbours whose distances lie around the limit, up and down."""
     values = [rng.randint(0, 9)]
     for _ in range(rng.randint(3, 5)):
-        values.append(
-            values[-1] + rng.choice((-1, 1)) * rng.choice((limit, limit + 1, limit - 1, limit + 4, 2))
-        )
+        values.append(values[-1] + rng.choice((-1, 1)) * rng.choice((limit, limit + 1, limit - 1, limit + 4, 2)))
     return values

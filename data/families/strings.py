@@ -131,10 +131,7 @@ FAMILIES = [
         ),
         ("return [w for w in $a if w.endswith('$c')]", "return [w for w in $a if '$c' in w]"),
         lambda rng, p: (
-            [
-                p["c"] + w if rng.random() < 0.4 else w + p["c"] if rng.random() < 0.5 else w
-                for w in words(rng)
-            ],
+            [p["c"] + w if rng.random() < 0.4 else w + p["c"] if rng.random() < 0.5 else w for w in words(rng)],
         ),
     ),
     Family(
@@ -154,10 +151,7 @@ FAMILIES = [
         ),
         ("return [w for w in $a if w.startswith('$c')]", "return [w for w in $a if '$c' in w]"),
         lambda rng, p: (
-            [
-                w + p["c"] if rng.random() < 0.4 else p["c"] + w if rng.random() < 0.5 else w
-                for w in words(rng)
-            ],
+            [w + p["c"] if rng.random() < 0.4 else p["c"] + w if rng.random() < 0.5 else w for w in words(rng)],
         ),
         unseen=True,
     ),

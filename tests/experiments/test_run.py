@@ -14,7 +14,20 @@ from experiments import run
 from experiments.eval import main as eval_main
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["--steps", "2", "--prompts", "3", "--group-size", "4", "--eval-problems", "8", "--eval-samples", "2", "--threads", "1"]
+SMALL = [
+    "--steps",
+    "2",
+    "--prompts",
+    "3",
+    "--group-size",
+    "4",
+    "--eval-problems",
+    "8",
+    "--eval-samples",
+    "2",
+    "--threads",
+    "1",
+]
 FILES = ("config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curves.png", "adapter")
 
 
@@ -22,7 +35,17 @@ FILES = ("config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curv
 def finished(tmp_path_factory):
     """Two steps of the main command, as a user would start it."""
     out = tmp_path_factory.mktemp("runs") / "gspo"
-    command = [sys.executable, "experiments/run.py", "--algo", "gspo", "--reward", "staged", "--out", str(out), *SMALL]
+    command = [
+        sys.executable,
+        "experiments/run.py",
+        "--algo",
+        "gspo",
+        "--reward",
+        "staged",
+        "--out",
+        str(out),
+        *SMALL,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return out, done
@@ -50,7 +73,9 @@ def test_metrics_of_a_run(finished):
     assert [m["step"] for m in metrics] == [0, 1]
     for m in metrics:
         assert m["sampling/logp_difference/max"] <= 1e-4
-        assert sum(m[f"stages/{name}"] for name in ("SYNTAX_ERROR", "PARSES", "RUNS", "OUTPUT", "PARTIAL", "PASSED")) == pytest.approx(1)
+        assert sum(
+            m[f"stages/{name}"] for name in ("SYNTAX_ERROR", "PARSES", "RUNS", "OUTPUT", "PARTIAL", "PASSED")
+        ) == pytest.approx(1)
 
 
 def test_rollouts_of_a_run(finished):
@@ -84,7 +109,16 @@ def test_summary_of_a_run(finished):
 def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
     """An adapter that eval.py cannot load, or that it loads without effect on the answers."""
     summary = tmp_path / "summary.json"
-    arguments = ["--adapter", str(finished[0] / "adapter"), "--problems", "8", "--samples", "2", "--json", str(summary)]
+    arguments = [
+        "--adapter",
+        str(finished[0] / "adapter"),
+        "--problems",
+        "8",
+        "--samples",
+        "2",
+        "--json",
+        str(summary),
+    ]
     assert eval_main([*arguments, "--threads", "1"]) == 0
     after = json.loads((finished[0] / "summary.json").read_text())["after"]["test"]
     assert json.loads(summary.read_text())["splits"]["test"] == after
@@ -96,7 +130,17 @@ def test_same_seed_same_run(tmp_path, algorithm):
     """Anything drawn from a clock, a hash or a shared generator."""
     metrics = []
     for name in ("a", "b"):
-        arguments = [*SMALL, "--algo", algorithm, "--eval-problems", "1", "--eval-every", "0", "--out", str(tmp_path / name)]
+        arguments = [
+            *SMALL,
+            "--algo",
+            algorithm,
+            "--eval-problems",
+            "1",
+            "--eval-every",
+            "0",
+            "--out",
+            str(tmp_path / name),
+        ]
         assert run.main(arguments) == 0
         lines = read_lines(tmp_path / name / "metrics.jsonl")
         metrics.append([{k: v for k, v in m.items() if "seconds" not in k and "time" not in k} for m in lines])
@@ -110,7 +154,10 @@ def test_interrupt_leaves_a_readable_run(tmp_path):
     out = tmp_path / "stopped"
     small = [*SMALL, "--steps", "500", "--eval-problems", "1"]
     process = subprocess.Popen(
-        [sys.executable, "experiments/run.py", "--out", str(out), *small], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "experiments/run.py", "--out", str(out), *small],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -126,7 +173,11 @@ def test_interrupt_leaves_a_readable_run(tmp_path):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["interrupted"] is True
     assert summary["after"] is None
-    assert summary["steps_done"] == len(read_lines(metrics)) == len({r["step"] for r in read_lines(out / "rollouts.jsonl")})
+    assert (
+        summary["steps_done"]
+        == len(read_lines(metrics))
+        == len({r["step"] for r in read_lines(out / "rollouts.jsonl")})
+    )
 
 
 @pytest.fixture
@@ -144,7 +195,9 @@ def spoiled(tmp_path):
     (occupied / "config.json").write_text("{}")
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}')
+    (adapter / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}'
+    )
     return {p.stem: str(p) for p in (problems, empty, unsupported, occupied, adapter)}
 
 
@@ -189,7 +242,18 @@ def test_help_lists_every_option(capsys):
     with pytest.raises(SystemExit):
         run.main(["--help"])
     text = capsys.readouterr().out
-    for name in ("--model", "--data", "--algo", "--reward", "--steps", "--group-size", "--lr", "--seed", "--device", "--out"):
+    for name in (
+        "--model",
+        "--data",
+        "--algo",
+        "--reward",
+        "--steps",
+        "--group-size",
+        "--lr",
+        "--seed",
+        "--device",
+        "--out",
+    ):
         assert name in text
     assert "training:" in text
 

@@ -44,7 +44,14 @@ def test_loss_equals_a_plain_loop():
 
 @pytest.mark.parametrize(
     ("advantage", "ratio", "has_gradient"),
-    [(1.0, 1.5, False), (1.0, 0.5, True), (-1.0, 1.5, True), (-1.0, 0.5, False), (1.0, 1.0, True), (-1.0, 1.0, True)],
+    [
+        (1.0, 1.5, False),
+        (1.0, 0.5, True),
+        (-1.0, 1.5, True),
+        (-1.0, 0.5, False),
+        (1.0, 1.0, True),
+        (-1.0, 1.0, True),
+    ],
 )
 def test_gradient_is_cut_on_the_right_side(advantage, ratio, has_gradient):
     """Clipping the harmful side: with a negative advantage the ratio may not fall further, but must rise back."""
@@ -64,7 +71,7 @@ def test_padding_has_no_influence():
     (gradient,) = torch.autograd.grad(loss, new)
     other = torch.where(mask.bool(), new.detach(), -3.0).requires_grad_()
     again, _ = policy_loss(other, old, advantages, mask, totals)
-    assert float(loss) == pytest.approx(float(again), rel=1e-12)
+    assert loss.item() == pytest.approx(float(again), rel=1e-12)
     assert (gradient[mask == 0] == 0).all()
 
 
@@ -73,8 +80,10 @@ def test_microbatches_add_up():
     new, old, advantages, mask = batch(rows=6)
     totals = Totals(6, int(mask.sum()))
     whole, whole_metrics = policy_loss(new, old, advantages, mask, totals)
-    parts = [policy_loss(new[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], totals) for i in (0, 2, 4)]
-    assert float(whole) == pytest.approx(float(sum(part[0] for part in parts)), rel=1e-12)
+    parts = [
+        policy_loss(new[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], totals) for i in (0, 2, 4)
+    ]
+    assert whole.item() == pytest.approx(float(sum(part[0] for part in parts)), rel=1e-12)
     for name, value in whole_metrics.items():
         assert value == pytest.approx(sum(part[1][name] for part in parts))
 

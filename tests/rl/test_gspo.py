@@ -37,7 +37,9 @@ def test_loss_equals_a_plain_loop():
         assert float(loss.detach()) == pytest.approx(plain_loss(new, old, advantages, mask, 3e-4, 4e-4), rel=1e-12)
 
 
-@pytest.mark.parametrize(("advantage", "shift", "has_gradient"), [(1, 1, False), (1, -1, True), (-1, 1, True), (-1, -1, False)])
+@pytest.mark.parametrize(
+    ("advantage", "shift", "has_gradient"), [(1, 1, False), (1, -1, True), (-1, 1, True), (-1, -1, False)]
+)
 def test_a_clipped_sequence_has_no_gradient_at_any_token(advantage, shift, has_gradient):
     """Clipping token by token, or on the wrong side for negative advantages."""
     old = torch.tensor([[-0.5, -1.0, -0.2]], dtype=torch.float64)

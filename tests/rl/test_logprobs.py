@@ -12,9 +12,7 @@ COMPLETIONS = [[4, 9, EOS], [EOS], [1, 2, 3, 4, 5, 6], [7, EOS], [7, 7, 7]]
 
 
 def float64_model():
-    model = init_model(
-        ModelConfig("qwen3", 31, 24, 40, 2, 4, 2, 10, tie_word_embeddings=False), seed=0
-    ).double()
+    model = init_model(ModelConfig("qwen3", 31, 24, 40, 2, 4, 2, 10, tie_word_embeddings=False), seed=0).double()
     add_lora(model, rank=3, alpha=6, seed=1)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
@@ -51,9 +49,7 @@ def test_shared_prompts_and_chunks_equal_the_naive_forward(temperature, chunk_to
     torch.testing.assert_close(entropy, wanted_entropy, atol=1e-9, rtol=0)
     assert not entropy.requires_grad
     weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    pairs = zip(
-        gradients(model, (ours * weight).sum()), gradients(model, (wanted * weight).sum()), strict=True
-    )
+    pairs = zip(gradients(model, (ours * weight).sum()), gradients(model, (wanted * weight).sum()), strict=True)
     for got, want in pairs:
         assert want.abs().max() > 0
         torch.testing.assert_close(got, want, atol=1e-9, rtol=0)

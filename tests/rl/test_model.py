@@ -178,9 +178,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         assert str(tmp_path) in str(error.value)
 
     refused({n: t for n, t in good.items() if n != name}, f"{name} is missing")
-    refused(
-        good | {"model.layers.2.mlp.up_proj.weight": good[name].clone()}, "layers.2.mlp.up_proj.weight is not"
-    )
+    refused(good | {"model.layers.2.mlp.up_proj.weight": good[name].clone()}, "layers.2.mlp.up_proj.weight is not")
     refused(good | {name: good[name][:, 1:].contiguous()}, r"shape \(48, 31\), config.json says \(48, 32\)")
     refused(
         good | {"lm_head.weight": good["model.embed_tokens.weight"] + 1},

@@ -224,8 +224,6 @@ def test_only_the_standard_library(sandbox):
 
 def test_descriptors(sandbox):
     """Bug: pipes of the zygote (jobs, reports of others) are open in the program."""
-    body = (
-        "return sorted(int(n) for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}'))"
-    )
+    body = "return sorted(int(n) for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}'))"
     outcome = run(sandbox, "print(" + body.removeprefix("return ") + ")", ("f(1)",))
     assert set(eval(outcome.output)) <= {0, 1, 2, 100, 101}

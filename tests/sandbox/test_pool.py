@@ -62,10 +62,7 @@ def test_the_same_job_gives_the_same_outcome():
     def run(order):
         with Sandbox(workers=2, limits=LIMITS) as sandbox:
             outcomes = sandbox.run(order)
-        return {
-            job_: dataclasses.replace(outcome, seconds=0.0)
-            for job_, outcome in zip(order, outcomes, strict=True)
-        }
+        return {job_: dataclasses.replace(outcome, seconds=0.0) for job_, outcome in zip(order, outcomes, strict=True)}
 
     assert run(jobs) == run(jobs[::-1])
 
@@ -76,9 +73,7 @@ def test_dead_zygote_is_replaced():
         for slot in sandbox._slots:
             os.kill(slot.process.pid, signal.SIGKILL)
             os.waitid(os.P_PID, slot.process.pid, os.WEXITED | os.WNOWAIT)
-        assert all(
-            o.stage == Stage.PASSED for o in sandbox.run([job(f"return x + 1 # {i}") for i in range(10)])
-        )
+        assert all(o.stage == Stage.PASSED for o in sandbox.run([job(f"return x + 1 # {i}") for i in range(10)]))
         jobs = [job(f"time.sleep(0.5); return x + 1 # {i}") for i in range(2)] + [job()]
         threading.Timer(0.2, os.kill, (sandbox._slots[0].process.pid, signal.SIGKILL)).start()
         outcomes = sandbox.run(jobs)
@@ -151,9 +146,7 @@ def test_killed_caller_takes_its_programs_along(tmp_path):
         "sandbox.run([Job('while True: pass', ('assert f(1)',), 'f')])\n"
     )
     environment = dict(os.environ, PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path))
-    caller = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
     zygote = int(caller.stdout.readline())
     time.sleep(0.2)
     program = int(Path(f"/proc/{zygote}/task/{zygote}/children").read_text())
@@ -183,9 +176,7 @@ def test_never_imports_torch():
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
     # In the zygote and its children there is only what they imported themselves.
-    program = (
-        "import sys\ndef f(x):\n    return {'torch', 'numpy', 'sandbox', 'harness'} & set(sys.modules)\n"
-    )
+    program = "import sys\ndef f(x):\n    return {'torch', 'numpy', 'sandbox', 'harness'} & set(sys.modules)\n"
     with Sandbox(workers=1) as sandbox:
         assert sandbox.run([Job(program, ("assert f(1) == set()",), "f")])[0].stage == Stage.PASSED
 

@@ -22,9 +22,7 @@ def run(sandbox, program, tests=TESTS, entry_point="f", setup=""):
 def test_passed(sandbox):
     """Bug: a correct program is not PASSED, or its outcome names an error."""
     outcome = run(sandbox, "def f(x):\n    print('hello')\n    return x + 1\n")
-    assert outcome == Outcome(
-        Stage.PASSED, 3, 3, None, None, ("passed",) * 3, False, outcome.seconds, "hello\n" * 3
-    )
+    assert outcome == Outcome(Stage.PASSED, 3, 3, None, None, ("passed",) * 3, False, outcome.seconds, "hello\n" * 3)
     assert outcome.seconds > 0
 
 
@@ -119,9 +117,7 @@ def test_the_programs_own_assertion_is_not_a_wrong_value(sandbox):
 @pytest.mark.parametrize("leave", ["os._exit(0)", "os.kill(os.getpid(), 9)", "ctypes.string_at(0)"])
 def test_crash_in_one_test_keeps_the_others(sandbox, leave):
     """Bug: leaving in a test passes it, or loses the tests before or after it."""
-    outcome = run(
-        sandbox, f"import os, ctypes\ndef f(x):\n    if x == 2:\n        {leave}\n    return x + 1\n"
-    )
+    outcome = run(sandbox, f"import os, ctypes\ndef f(x):\n    if x == 2:\n        {leave}\n    return x + 1\n")
     assert outcome.tests == ("passed", "crash", "passed")
     assert (outcome.stage, outcome.error_type, outcome.timed_out) == (Stage.PARTIAL, "Crash", False)
 
@@ -152,9 +148,7 @@ def test_recursion(sandbox):
 
 def test_class_entry_point(sandbox):
     """Bug: the recording wrapper breaks isinstance, class attributes, or subclassing of an entry point."""
-    program = (
-        "class Box:\n    size = 7\n    def __init__(self, x): self.x = x\n    def get(self): return self.x\n"
-    )
+    program = "class Box:\n    size = 7\n    def __init__(self, x): self.x = x\n    def get(self): return self.x\n"
     tests = (
         "assert Box(3).get() == 3",
         "assert isinstance(Box(3), Box) and not isinstance(3, Box)",
