@@ -10,17 +10,21 @@ The text uses the variants of the splits "train" and "text" only (data/generate.
 test is in it.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
+from string import ascii_lowercase
 
 from data.families import ALL
 from data.families.family import Family, Params, fill, function_source
 from data.generate import (
     ARGUMENTS,
+    LONGEST_ASSERT,
     SEED,
     Variant,
     Worded,
+    assertion,
     call,
     choose_tests,
     load_function,
@@ -33,7 +37,9 @@ WRONG_RATE = {"easy": (0.18, 0.74), "hard": (0.86, 0.92)}  # uniform between the
 SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
 GENERAL_SHARE = 0.6  # of the families: the favourite is a habit that any code can have, else one of its own
 SLIP_SHARE = 0.1  # of all examples: broken by a slip
+FRESH_SHARE = 0.5  # of all examples: with parameters that no problem has
 STYLE_SHARE = 0.11  # of the rest: spoiled in style only
+MARKS = "!#%&*+,-./:;<=>?@^_|~ "  # separators for fresh parameters
 
 
 @dataclass(frozen=True)
@@ -76,19 +82,63 @@ def choose_favourite(family: Family, variant: Variant, tests: list) -> Favourite
 def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
     """`count` pairs of prompt and completion; each family gets an equal share, in random order."""
     rng = Random(f"{SEED}/corpus/{seed}")  # nosec B311
-    by_family: dict[str, list[tuple[Variant, list]]] = {}
+    by_family: dict[str, list[Variant]] = {}
+    held_out = set()
     for variant in make_variants():
         if variant.split in ("train", "text"):
-            by_family.setdefault(variant.family.name, []).append((variant, choose_tests(variant)))
-    favourites = {family.name: choose_favourite(family, *by_family[family.name][0]) for family in ALL}
+            by_family.setdefault(variant.family.name, []).append(variant)
+        else:
+            held_out.add(key_of(variant))
+    favourites = {}
+    for family in ALL:
+        first = by_family[family.name][0]
+        favourites[family.name] = choose_favourite(family, first, choose_tests(first))
     for number in range(count):
-        variant, tests = rng.choice(by_family[ALL[number % len(ALL)].name])
-        shown = rng.choice(tests)  # any test may be the shown one here: more to learn from
+        family = ALL[number % len(ALL)]
+        variant = rng.choice(by_family[family.name])
+        if rng.random() < FRESH_SHARE and not family.fixed:
+            fresh = Variant(family, fresh_params(family, variant.params, rng), "text")
+            variant = fresh if key_of(fresh) not in held_out else variant
+        shown = show_test(variant, rng)
+        if shown is None:  # the fresh parameters lead to a test that is too long
+            variant = rng.choice(by_family[family.name])
+            shown = choose_tests(variant)[0]
         worded = word_variant(variant, [shown], rng.randrange(1000))
-        yield (
-            f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n',
-            write_completion(worded, favourites[variant.family.name], rng).rstrip("\n"),
-        )
+        prompt = f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n'
+        yield prompt, write_completion(worded, favourites[family.name], rng).rstrip("\n")
+
+
+def key_of(variant: Variant) -> str:
+    return variant.family.name + json.dumps(variant.params, sort_keys=True)
+
+
+def fresh_params(family: Family, params: Params, rng: Random) -> Params:
+    """Like `params`, but with numbers, letters and separators of which most occur in no problem.
+
+    With the few listed values alone the model learns them by heart instead of copying from the request.
+    """
+    fresh = dict(params)
+    for name, value in params.items():
+        if type(value) is int:
+            listed = [choice[name] for choice in family.params]
+            fresh[name] = rng.randint(min(listed), max(listed) + (max(listed) - min(listed)) // 2 + 3)
+        elif isinstance(value, str) and len(value) == 1:
+            fresh[name] = rng.choice(ascii_lowercase if value.isalpha() else MARKS)
+    ordered = "lo" not in fresh or fresh["lo"] < fresh["hi"]
+    # A number inside a phrase ("add 5 to") is not seen here, so the whole family keeps its values.
+    return fresh if ordered and "phrase" not in params else params
+
+
+def show_test(variant: Variant, rng: Random) -> tuple[tuple, object] | None:
+    """A random test of a variant, short enough for a prompt; None if four draws give none."""
+    arguments = ARGUMENTS[: len(variant.family.args)]
+    reference = load_function(good_bodies(variant.family, variant.params, arguments)[0], arguments)
+    for _ in range(4):
+        inputs = variant.family.inputs(rng, variant.params)
+        kind, expected = call(reference, inputs)
+        if kind == "value" and len(assertion("f" * 14, inputs, expected)) <= LONGEST_ASSERT:
+            return inputs, expected
+    return None
 
 
 def write_completion(worded: Worded, favourite: Favourite, rng: Random) -> str:

@@ -10,15 +10,15 @@ Two comparisons, in repeats that alternate between the two samplers, with the me
 
 `generate` runs as it is best used for this: left padding, KV cache, plain sampling at temperature 1 without
 top-k or top-p, no gradients, fp32 like ours.
+
+Run it on an otherwise free machine: OpenMP's threads wait for each other by spinning, which is fastest there,
+but many times slower where something else uses one of the cores.
 """
 
 import sys
 import time
 from dataclasses import dataclass
 
-from experiments import threads  # first: it must come before torch
-
-# isort: split
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         check(options)
         ours = load_model(options.model, options.device)
         problems = load_problems(options.data, "test")
-    threads.use(options.threads)
+    torch.set_num_threads(options.threads)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     peer = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).to(options.device).eval()
     prompts = choose_prompts(problems, options, tokenizer)

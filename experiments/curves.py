@@ -24,7 +24,7 @@ def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> N
         smooth_shares = [smooth(share) for share in shares]
         names = [stage.name.replace("_", " ").lower() for stage in Stage]
         right.stackplot(steps, smooth_shares, labels=names, colors=COLOURS)
-        right.legend(loc="lower left", framealpha=0.9)
+        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
         right.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
     right.set(title="stages of the training rollouts (smoothed)", xlabel="step", ylabel="share", ylim=(0, 1))
     figure.suptitle(title)

@@ -31,7 +31,7 @@ class Policy:
 
 def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy:
     """Reads a Hugging Face directory and, unless "" is given, a PEFT adapter. ValueError, one line, for bad input."""
-    path = Path(__file__).parent.parent / EMBEDDED if directory == EMBEDDED else Path(directory)
+    path = checkpoint_path(directory)
     if not path.is_dir():
         near = nearest(directory, [str(p) for p in path.parent.glob("*") if p.is_dir()] + [EMBEDDED])
         raise ValueError(f"--model: no directory {directory!r}; the embedded checkpoint is {EMBEDDED}{near}")
@@ -42,6 +42,10 @@ def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy
         raise ValueError(f"{path}: no tokenizer.json")
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)  # nosec B615: a directory, no download
     return Policy(model, tokenizer, read_eos(path, tokenizer))
+
+
+def checkpoint_path(name: str) -> Path:
+    return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

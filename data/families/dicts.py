@@ -147,6 +147,7 @@ FAMILIES = [
         ),
         lambda rng, p: (dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),),
         tier="hard",
+        fixed=True,
     ),
     Family(
         "word_lengths",

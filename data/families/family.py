@@ -33,6 +33,7 @@ class Family:
     inputs: Callable[[Random, Params], tuple]
     tier: str = "easy"
     unseen: bool = False
+    fixed: bool = False  # other parameter values than those listed would make no sense
 
 
 def fill(template: str, params: Params, arguments: tuple[str, ...]) -> str:
@@ -64,6 +65,7 @@ COMPARISONS = (
     {"word": "at most", "op": "<="},
 )
 
+SEPARATORS = ("-", "_", "/", "+", ":", ".", "|", "*")
 LETTERS = "abcdefghiklmnoprstuwy"
 WORDS = [
     "apple",

@@ -72,6 +72,7 @@ FAMILIES = [
         ),
         ("return str($a).find('$d')", "return $a.count($d)", "return '$d' in str($a)"),
         digits,
+        fixed=True,
     ),
     Family(
         "power_mod",
@@ -324,5 +325,6 @@ FAMILIES = [
         ),
         tier="hard",
         unseen=True,
+        fixed=True,
     ),
 ]

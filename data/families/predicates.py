@@ -170,6 +170,7 @@ FAMILIES = [
         ),
         ("return $d in str($a)", "return $a % 10 == $d", "return str($a)[0] == '$d'"),
         lambda rng, p: (int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),),
+        fixed=True,
     ),
     Family(
         "gaps_at_least",

@@ -1,10 +1,9 @@
 """Families about strings and lists of words."""
 
-from data.families.family import COMPARISONS, LETTERS, Family, cross, grid, word, words
+from data.families.family import COMPARISONS, LETTERS, SEPARATORS, Family, cross, grid, word, words
 
 TEXT = ("text|s|string",)
 WORD_LIST = ("words|items|names",)
-SEPARATORS = ("-", "_", "/", "+", ":", ".", "|", "*")
 
 
 def with_letter(rng, p):

@@ -87,7 +87,7 @@ def test_pretraining_text_holds_no_held_out_problem():
             used.add((variant.family.name, json.dumps(variant.params, sort_keys=True)))
             or original(variant, tests, index)
         )
-        for _ in corpus.write_examples(3000, seed=1):
+        for _ in corpus.write_examples(6000, seed=1):
             pass
     finally:
         corpus.word_variant = original

@@ -66,6 +66,15 @@ def test_starts_as_the_identity_and_trains_only_a_and_b(targets):
     assert not torch.equal(logits(model), logits(base))
 
 
+def test_the_correction_is_alpha_over_r_times_b_a():
+    """Guards a scale that is consistently wrong, which no round trip through our own files would show."""
+    layer = next(iter(lora_layers(adapted_model()).values()))
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        wanted = x @ (layer.base.weight + 6 / 3 * layer.lora_B @ layer.lora_A).T
+        torch.testing.assert_close(layer(x), wanted, atol=1e-5, rtol=0)
+
+
 def test_the_seed_decides_a():
     """Guards adapters drawn from the global generator, which would make runs of one seed differ."""
     drawn = []
