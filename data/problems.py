@@ -36,26 +36,28 @@ class Problem:
 
 
 def load_problems(source: str | Path, split: str) -> list[Problem]:
-    """The problems of `split` ("train", "valid", "test") from "embedded" or from a JSON-lines file.
+    """The problems of `split` ("train", "valid", "test" or "all") from "embedded" or from a JSON-lines file.
 
-    A file whose records carry no `split` is used whole for every split. Raises ValueError with one line that
-    names the file, the line number and the field.
+    Raises ValueError with one line that names the file, the line number and the field.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split: unknown split {split!r}; there are {', '.join(SPLITS)}")
-    path = EMBEDDED / f"{split}.jsonl" if str(source) == "embedded" else Path(source)
-    if not path.is_file():
-        raise ValueError(f"data: no problems file {str(source)!r}; give 'embedded' or the path of a JSON-lines file")
-    problems = read_problems(path)
-    chosen = [p for p in problems if p.split in ("", split, f"{split}/unseen")]
+    if split not in (*SPLITS, "all"):
+        raise ValueError(f"--split: unknown split {split!r}; there are {', '.join(SPLITS)}, all")
+    if str(source) == "embedded":
+        paths = [EMBEDDED / f"{name}.jsonl" for name in (SPLITS if split == "all" else (split,))]
+    else:
+        paths = [Path(source)]
+    problems = [problem for path in paths for problem in read_problems(path)]
+    chosen = [p for p in problems if split == "all" or p.split in (split, f"{split}/unseen")]
     if not chosen:
-        raise ValueError(f"{path}: no problem of split {split!r}")
+        raise ValueError(f"{source}: split: no record has {split!r}; each needs a split to train on the file")
     return chosen
 
 
 def read_problems(path: Path) -> list[Problem]:
     """Every record of a JSON-lines file, in its order, validated."""
     problems, seen = [], {}
+    if not path.is_file():
+        raise ValueError(f"--data: no problems file {str(path)!r}; give 'embedded' or a JSON-lines file")
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:

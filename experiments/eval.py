@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from data.problems import Problem, load_problems
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from experiments.policy import EMBEDDED, Policy, answer, judge, load_policy
+from experiments.policy import EMBEDDED, Policy, answer, judge, limits, load_policy
 from experiments.statistics import bootstrap_interval, pass_at_k
 from rl.rollout import Rollout
-from sandbox import Limits, Sandbox, Stage
+from sandbox import Sandbox, Stage
 
 EVAL_STEP = -1  # evaluation draws its own randomness: training steps count from 0
 CHUNK = 32  # problems sampled and judged at a time, so that the bar moves
@@ -35,7 +35,7 @@ class EvalOptions:
     model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
     adapter: str = option("", "PEFT adapter directory to put on it", "what")
     data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file", "what")
-    split: str = option("test", "train, valid or test", "what")
+    split: str = option("test", "train, valid, test or all", "what")
     problems: int = option(0, "evaluate the first N problems only; 0 is all", "what")
     samples: int = option(16, "samples a problem for pass@k; 0 is greedy only", "how")
     temperature: float = option(1.0, "sampling temperature", "how")
@@ -159,9 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         problems = problems[: options.problems or len(problems)]
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
     with (
-        Sandbox(
-            options.workers, Limits(cpu_seconds=options.cpu_seconds, wall_seconds=2 * options.cpu_seconds)
-        ) as sandbox,
+        Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox,
         tqdm(total=len(problems), desc="evaluate", unit="problem", file=sys.stderr) as bar,
     ):
         greedy, sampled = evaluate(

@@ -15,7 +15,7 @@ from rl.lora import load_adapter
 from rl.model import Decoder, load_model
 from rl.rollout import Rollout
 from rl.sample import sample
-from sandbox import Job, Outcome, Sandbox
+from sandbox import Job, Limits, Outcome, Sandbox
 
 EMBEDDED = "data/tiny"  # as a model's name this means the checkpoint beside the package, wherever one stands
 
@@ -112,6 +112,11 @@ def answer(
             )
         )
     return rollouts
+
+
+def limits(cpu_seconds: float) -> Limits:
+    """CPU time decides; the wall clock is for programs that sleep, wide enough that a busy machine changes nothing."""
+    return Limits(cpu_seconds=cpu_seconds, wall_seconds=5 * cpu_seconds)
 
 
 def judge(sandbox: Sandbox, problems: list[Problem], rollouts: list[Rollout], reward: str) -> None:

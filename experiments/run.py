@@ -27,13 +27,13 @@ from data.problems import Problem, load_problems
 from experiments.curves import draw_curves
 from experiments.eval import evaluate, format_table, summarize, summarize_splits, write_text
 from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
-from experiments.policy import EMBEDDED, Policy, answer, judge, load_policy
+from experiments.policy import EMBEDDED, Policy, answer, judge, limits, load_policy
 from rewards.components import REWARDS
 from rl import grpo, gspo
 from rl.learner import Learner
 from rl.lora import TARGETS, add_lora, save_adapter
 from rl.rollout import Rollout, reward_table
-from sandbox import Limits, Sandbox, Stage
+from sandbox import Sandbox, Stage
 
 ALGORITHMS = {"grpo": grpo, "gspo": gspo}
 TABLE = ("greedy_pass@1", "pass@1", "pass@16")
@@ -304,9 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
         if not options.adapter:
             add_lora(policy.model, options.lora_rank, options.lora_alpha, lora_targets(options), options.seed)
-    with Sandbox(
-        options.workers, Limits(cpu_seconds=options.cpu_seconds, wall_seconds=2 * options.cpu_seconds)
-    ) as sandbox:
+    with Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox:
         return run(options, Training(options, policy, splits, sandbox), started)
 
 

@@ -53,7 +53,7 @@ def test_missing_and_empty_files(tmp_path):
         load_problems(tmp_path / "none.jsonl", "train")
     with pytest.raises(ValueError, match="holds no problem"):
         read_problems(write(tmp_path, ""))
-    with pytest.raises(ValueError, match="no problem of split 'valid'"):
+    with pytest.raises(ValueError, match="split: no record has 'valid'"):
         load_problems(write(tmp_path, GOOD | {"split": "train"}), "valid")
 
 
