@@ -33,11 +33,11 @@ from data.generate import (
 )
 from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
 
-WRONG_RATE = {"easy": (0.18, 0.74), "hard": (0.86, 0.92)}  # uniform between these, drawn once for each family
+WRONG_RATE = {"easy": (0.18, 0.74), "hard": (0.91, 0.95)}  # uniform between these, drawn once for each family
 SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
-GENERAL_SHARE = 0.6  # of the families: the favourite is a habit that any code can have, else one of its own
+GENERAL_SHARE = 0.7  # of the families: the favourite is a habit that any code can have, else one of its own
 SLIP_SHARE = 0.1  # of all examples: broken by a slip
-FRESH_SHARE = 0.5  # of all examples: with parameters that no problem has
+FRESH_SHARE = 0.6  # of all examples: with parameters that no problem has
 STYLE_SHARE = 0.11  # of the rest: spoiled in style only
 MARKS = "!#%&*+,-./:;<=>?@^_|~ "  # separators for fresh parameters
 

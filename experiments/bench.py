@@ -50,8 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
         ours = load_model(options.model, options.device)
         problems = load_problems(options.data, "test")
     torch.set_num_threads(options.threads)
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
-    peer = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).to(options.device).eval()
+    # A local directory, as load_model has just read it: nothing is downloaded.
+    tokenizer = AutoTokenizer.from_pretrained(options.model)  # nosec B615
+    peer = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)  # nosec B615
+    peer = peer.to(options.device).eval()
     prompts = choose_prompts(problems, options, tokenizer)
     lengths = [len(prompt) for prompt in prompts]
     print(f"{options.model} on {options.device}, fp32, {torch.get_num_threads()} threads")

@@ -27,7 +27,7 @@ from rl.logprobs import processed_log_probs
 from rl.lora import LoRALinear, merged_weight
 from rl.model import Block, Decoder, ModelConfig, Prefix, pad_right, rope_tables, rotate
 
-COMPACT_BELOW = 0.9  # rows leave the batch once this share of it or less is still alive: each time costs a copy
+COMPACT_BELOW = 0.8  # rows leave the batch once this share of it or less is still alive: each time costs a copy
 
 
 @dataclass
@@ -255,8 +255,11 @@ class GroupDecoder:
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows of the batch only. (B',) int64"""
         self.prompt_of_row = self.prompt_of_row[rows]
-        for i in range(len(self.blocks)):
-            self.keys[i], self.values[i] = self.keys[i][rows], self.values[i][rows]
+        for keys, values in zip(self.keys, self.values, strict=True):  # only what is filled, within the memory
+            keys[: len(rows), ..., : self.t] = keys[..., : self.t][rows]
+            values[: len(rows), :, : self.t] = values[:, :, : self.t][rows]
+        self.keys = [keys[: len(rows)] for keys in self.keys]
+        self.values = [values[: len(rows)] for values in self.values]
         self._index_slots()
 
     def _index_slots(self) -> None:
