@@ -9,7 +9,8 @@ Two comparisons, in repeats that alternate between the two samplers, with the me
   the end are counted: what `generate` writes behind it, to keep its batch rectangular, is of no use.
 
 `generate` runs as it is best used for this: left padding, KV cache, plain sampling at temperature 1 without
-top-k or top-p, no gradients, fp32 like ours.
+top-k or top-p, no gradients, fp32 like ours. Threads wait as torch has them wait by default, which is the fastest
+for both on a free machine; on a busy one more than one thread makes both very slow (experiments/threads.py).
 
 Run it on an otherwise free machine: OpenMP's threads wait for each other by spinning, which is fastest there,
 but many times slower where something else uses one of the cores.
@@ -25,14 +26,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.problems import load_problems
 from data.prompts import build_prompt
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.options import (
+    EMBEDDED,
+    bad_input_is_one_line,
+    check_at_least,
+    check_choice,
+    checkpoint_path,
+    option,
+    parse,
+)
 from rl.model import load_model
 from rl.sample import sample
 
 
 @dataclass
 class BenchOptions:
-    model: str = option("data/tiny", "Hugging Face directory")
+    model: str = option(EMBEDDED, "Hugging Face directory")
     data: str = option("embedded", "problems whose prompts (of split test) are continued")
     batch: int = option(128, "rows in the batch")
     group_size: int = option(8, "rows that share a prompt")
@@ -47,12 +56,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(BenchOptions, arguments, "bench.py", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py"):
         check(options)
-        ours = load_model(options.model, options.device)
+        directory = checkpoint_path(options.model)
+        ours = load_model(directory, options.device)
         problems = load_problems(options.data, "test")
     torch.set_num_threads(options.threads)
     # A local directory, as load_model has just read it: nothing is downloaded.
-    tokenizer = AutoTokenizer.from_pretrained(options.model)  # nosec B615
-    peer = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)  # nosec B615
+    tokenizer = AutoTokenizer.from_pretrained(directory)  # nosec B615
+    peer = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)  # nosec B615
     peer = peer.to(options.device).eval()
     prompts = choose_prompts(problems, options, tokenizer)
     lengths = [len(prompt) for prompt in prompts]

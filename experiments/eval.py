@@ -18,9 +18,9 @@ from experiments import threads  # first: it must come before torch
 from tqdm import tqdm
 
 from data.problems import Problem, load_problems
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from experiments.policy import EMBEDDED, Policy, answer, judge, limits, load_policy
-from experiments.statistics import bootstrap_interval, pass_at_k
+from experiments.estimates import bootstrap_interval, pass_at_k
+from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, option, parse
+from experiments.policy import Policy, answer, judge, limits, load_policy
 from rl.rollout import Rollout
 from sandbox import Sandbox, Stage
 

@@ -7,7 +7,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
+from pathlib import Path
 from typing import NoReturn
+
+EMBEDDED = "data/tiny"
+
+
+def checkpoint_path(name: str) -> Path:
+    """The directory that `--model` names; "data/tiny" is the embedded one wherever the command is started."""
+    return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def option(default: object, help: str, group: str = "general") -> object:

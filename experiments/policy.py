@@ -4,20 +4,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments import threads  # first: it must come before torch
+
+# isort: split
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data.problems import Problem
 from data.prompts import build_prompt, extract_program
-from experiments.options import check_choice, nearest
+from experiments.options import EMBEDDED, check_choice, checkpoint_path, nearest
 from rewards.components import REWARDS
 from rl.lora import load_adapter
 from rl.model import Decoder, load_model
 from rl.rollout import Rollout
 from rl.sample import sample
 from sandbox import Job, Limits, Outcome, Sandbox
-
-EMBEDDED = "data/tiny"  # as a model's name this means the checkpoint beside the package, wherever one stands
 
 
 @dataclass
@@ -42,10 +43,6 @@ def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy
         raise ValueError(f"{path}: no tokenizer.json")
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)  # nosec B615: a directory, no download
     return Policy(model, tokenizer, read_eos(path, tokenizer))
-
-
-def checkpoint_path(name: str) -> Path:
-    return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
@@ -84,17 +81,18 @@ def answer(
 ) -> list[Rollout]:
     """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
     prompts = [policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
-    completions = sample(
-        policy.model,
-        prompts,
-        seed=seed,
-        step=step,
-        prompt_ids=[problem.task_id for problem in problems],
-        group_size=group_size,
-        max_new_tokens=max_new_tokens,
-        eos_ids=policy.eos_ids,
-        temperature=temperature,
-    )
+    with threads.for_sampling(policy.model.config.hidden_size):
+        completions = sample(
+            policy.model,
+            prompts,
+            seed=seed,
+            step=step,
+            prompt_ids=[problem.task_id for problem in problems],
+            group_size=group_size,
+            max_new_tokens=max_new_tokens,
+            eos_ids=policy.eos_ids,
+            temperature=temperature,
+        )
     texts = policy.tokenizer.batch_decode([completion.ids for completion in completions], skip_special_tokens=True)
     rollouts = []
     for index, (completion, text) in enumerate(zip(completions, texts, strict=True)):

@@ -5,20 +5,24 @@ to continue each prompt with its completion. Seeded: the same machine and thread
 The corpus is flawed on purpose, and so is the model.
 """
 
-import argparse
 import json
 import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from experiments import threads  # first: it must come before torch
+
+# isort: split
 import torch
 import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
 from data.corpus import write_examples
+from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
 from rl.model import ModelConfig, init_model, pad_right, save_model
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
@@ -27,6 +31,22 @@ END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library w
 # in the request ("the letter 's'") and in the code (`ch == 's'`), and can be copied. A line's indentation goes
 # with its line break.
 PIECES = r"\d| ?'| ?[A-Za-z_]+| ?[^\sA-Za-z0-9_']+|\n *|\s+"
+
+
+@dataclass
+class PretrainOptions:
+    """Every option of pretrain.py."""
+
+    out: str = option(EMBEDDED, "directory to write")
+    examples: int = option(80_000, "worked examples in the corpus", "corpus")
+    vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus")
+    width: int = option(128, "hidden size, a multiple of 64", "model")
+    layers: int = option(4, "decoder layers", "model")
+    batch_tokens: int = option(2000, "tokens an optimizer step", "training")
+    lr: float = option(4e-3, "peak learning rate", "training")
+    prompt_weight: float = option(0.2, "weight of the prompt's own tokens in the loss", "training")
+    threads: int = option(0, "torch threads; 0 is one for each core, 4 at most")
+    seed: int = option(0, "seeds corpus, weights and batch order")
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
@@ -117,7 +137,7 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def pretrain(options: argparse.Namespace) -> None:
+def pretrain(options: PretrainOptions) -> None:
     started = time.time()
     torch.manual_seed(options.seed)
     texts = list(tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex"))
@@ -147,15 +167,15 @@ def pretrain(options: argparse.Namespace) -> None:
     )
     model = init_model(config, options.seed)
     train(model, make_batches(examples, options.batch_tokens, Random(options.seed)), options)  # nosec B311
-    options.out.mkdir(parents=True, exist_ok=True)
-    save_model(model, options.out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
-    save_tokenizer(tokenizer, options.out)
-    size = sum(file.stat().st_size for file in options.out.iterdir()) / 1e6
+    out = checkpoint_path(options.out)
+    save_model(model, out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
+    save_tokenizer(tokenizer, out)
+    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    print(f"{options.out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
+    print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
 
 
-def train(model, batches: list[list], options: argparse.Namespace) -> None:
+def train(model, batches: list[list], options: PretrainOptions) -> None:
     """AdamW over the batches, once."""
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.05)
     bar, smooth = tqdm(enumerate(batches), total=len(batches), desc="pretrain", unit="step"), None
@@ -172,31 +192,17 @@ def train(model, batches: list[list], options: argparse.Namespace) -> None:
             bar.set_postfix(loss=f"{smooth:.3f}")
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent.parent / "data" / "tiny", help="directory to write"
-    )
-    parser.add_argument("--examples", type=int, default=52_000, help="worked examples in the corpus")
-    parser.add_argument("--vocabulary", type=int, default=1024, help="tokens of the byte-level BPE")
-    parser.add_argument("--width", type=int, default=128, help="hidden size, a multiple of 64")
-    parser.add_argument("--layers", type=int, default=4, help="decoder layers")
-    parser.add_argument("--batch-tokens", type=int, default=2000, help="tokens an optimizer step")
-    parser.add_argument("--lr", type=float, default=4e-3, help="peak learning rate")
-    parser.add_argument(
-        "--prompt-weight", type=float, default=0.2, help="weight of the prompt's own tokens in the loss"
-    )
-    parser.add_argument("--threads", type=int, default=2, help="torch threads")
-    parser.add_argument("--seed", type=int, default=0, help="seeds corpus, weights and batch order")
-    options = parser.parse_args(arguments)
-    if options.width % 64:
-        parser.error(f"--width {options.width}: not a multiple of 64")
-    return options
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(PretrainOptions, arguments, "pretrain.py", __doc__.split("\n")[0])
+    with bad_input_is_one_line("pretrain.py"):
+        check_at_least(options, 1, "examples", "layers", "batch_tokens")
+        check_at_least(options, 300, "vocabulary")
+        if options.width < 64 or options.width % 64:
+            raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
+    threads.use(options.threads)
+    pretrain(options)
+    return 0
 
 
 if __name__ == "__main__":
-    chosen = parse()
-    torch.set_num_threads(chosen.threads)
-    sys.exit(pretrain(chosen))
+    sys.exit(main())

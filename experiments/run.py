@@ -26,8 +26,8 @@ from tqdm import tqdm
 from data.problems import Problem, load_problems
 from experiments.curves import draw_curves
 from experiments.eval import evaluate, format_table, summarize, summarize_splits, write_text
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
-from experiments.policy import EMBEDDED, Policy, answer, judge, limits, load_policy
+from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.policy import Policy, answer, judge, limits, load_policy
 from rewards.components import REWARDS
 from rl import grpo, gspo
 from rl.learner import Learner

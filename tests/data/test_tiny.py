@@ -8,22 +8,19 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.problems import load_problems
 from data.prompts import build_prompt, extract_program
+from experiments.options import EMBEDDED, checkpoint_path
 from experiments.policy import load_policy
 from rl.model import pad_right
-
-DIRECTORY = "data/tiny"
 
 
 @pytest.fixture(scope="module")
 def policy():
-    return load_policy(DIRECTORY, "", "cpu", "fp32")
+    return load_policy(EMBEDDED, "", "cpu", "fp32")
 
 
 @pytest.fixture(scope="module")
 def directory():
-    from experiments import policy
-
-    return policy.checkpoint_path(DIRECTORY)
+    return checkpoint_path(EMBEDDED)
 
 
 def test_files_and_size(directory):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from experiments.statistics import bootstrap_interval, pass_at_k
+from experiments.estimates import bootstrap_interval, pass_at_k
 
 
 @pytest.mark.parametrize(("samples", "correct"), [(5, 0), (5, 1), (5, 3), (5, 5), (8, 2)])
