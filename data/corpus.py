@@ -33,7 +33,7 @@ from data.generate import (
 )
 from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
 
-WRONG_RATE = {"easy": (0.25, 0.78), "hard": (0.93, 0.96)}  # uniform between these, drawn once for each family
+WRONG_RATE = {"easy": (0.15, 0.70), "hard": (0.93, 0.96)}  # uniform between these, drawn once for each family
 SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
 GENERAL_SHARE = 0.7  # of the families: the favourite is a habit that any code can have, else one of its own
 SLIP_SHARE = 0.1  # of all examples: broken by a slip

@@ -7,7 +7,7 @@ the outcome supervision of section 4.1.2)
     r_it = pi(o_it | q, o_i<t) / pi_old(o_it | q, o_i<t)
     A_i  = (R_i - mean(R)) / std(R)
 
-and the loss is -J, averaged over the prompts of an optimizer step. What differs here:
+and the loss is -J, averaged over the prompts of an optimizer step. What is left out, and what differs:
 
 1. No KL term to a reference policy (the paper's beta is 0).
 2. Two clip ranges, as in DAPO (Yu et al. 2025, arXiv 2503.14476, eq. 10); with equal ones it is the paper's.

@@ -7,7 +7,7 @@ As GRPO (rl/grpo.py), but the importance ratio belongs to the whole sequence, as
 
 The power 1/|o_i| keeps s_i of sequences of any length in one range; it is far narrower than a token's, hence the
 small clip ranges. Every token of a clipped sequence is left out, so clipping is all or nothing. The advantage
-is GRPO's. What differs here: no KL term, as in the paper's experiments.
+is GRPO's. What is left out: the KL term (the paper leaves it out of its equations, too).
 
     python experiments/run.py --algo gspo --reward staged
 """

@@ -57,7 +57,7 @@ class Learner:
     def update(self, step: int, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss) -> dict[str, float]:
         """One optimizer step per minibatch; returns metrics, means over the minibatches.
 
-        `sampling/logp_difference/*` compares the sampler's log-probabilities with the learner's on the same
+        `sampling/sampling_logp_difference/*` compares the sampler's log-probabilities with the learner's on the same
         tokens, in the first minibatch only: there the weights are those that sampled.
         """
         lr = self.learning_rate(step)
@@ -87,7 +87,7 @@ class Learner:
         metrics["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
         self.optimizer.step()
         active_tokens = sum(len(rollouts[i].completion) for i in active)
-        for name in ("entropy", "sampling/logp_difference/mean"):
+        for name in ("entropy", "sampling/sampling_logp_difference/mean"):
             metrics[name] /= active_tokens
         return metrics
 
@@ -111,8 +111,8 @@ class Learner:
         return metrics | {
             "loss": float(value.detach()),
             "entropy": float(entropy.sum()),
-            "sampling/logp_difference/mean": float(gap.sum()),
-            "sampling/logp_difference/max": float(gap.max()),
+            "sampling/sampling_logp_difference/mean": float(gap.sum()),
+            "sampling/sampling_logp_difference/max": float(gap.max()),
         }
 
 

@@ -110,7 +110,7 @@ FAMILIES = [
             "for i in range(len($a)):\n    for j in range(i + 1, len($a)):\n        if $a[i] + $a[j] == $k:\n            return True\nreturn False",
         ),
         (
-            "return any(x + y == $k for x in $a for y in $a)",
+            "return $a[0] + $a[-1] == $k",
             "return any($a[i] + $a[i + 1] == $k for i in range(len($a) - 1))",
         ),
         lambda rng, p: (pair_list(rng, p["k"]),),

@@ -72,7 +72,7 @@ def test_metrics_of_a_run(finished):
     metrics = read_lines(finished[0] / "metrics.jsonl")
     assert [m["step"] for m in metrics] == [0, 1]
     for m in metrics:
-        assert m["sampling/logp_difference/max"] <= 1e-4
+        assert m["sampling/sampling_logp_difference/max"] <= 1e-4
         assert sum(
             m[f"stages/{name}"] for name in ("SYNTAX_ERROR", "PARSES", "RUNS", "OUTPUT", "PARTIAL", "PASSED")
         ) == pytest.approx(1)

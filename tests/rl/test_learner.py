@@ -117,10 +117,10 @@ def test_sampler_and_learner_gap_is_measured_and_small():
     model = make_model()
     rollouts = make_rollouts(model)
     good = make_learner(model).update(0, rollouts, advantages_of(rollouts), grpo.policy_loss)
-    assert good["sampling/logp_difference/max"] <= 1e-4
+    assert good["sampling/sampling_logp_difference/max"] <= 1e-4
     rollouts = make_rollouts(model)
     wrong = make_learner(model, temperature=0.7).update(0, rollouts, advantages_of(rollouts), grpo.policy_loss)
-    assert wrong["sampling/logp_difference/max"] > 1e-2
+    assert wrong["sampling/sampling_logp_difference/max"] > 1e-2
 
 
 def test_learning_rate_warms_up_and_decays():
