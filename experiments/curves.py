@@ -47,7 +47,9 @@ def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) 
         label="greedy pass@1, valid",
     )
     last = steps[-1] if steps else 0
-    for split, colour, marker in (("test", "#de2d26", "s"), ("test/unseen", "#fc9272", "^")):
+    # Drawn a little to the left and right of their step, so that the intervals do not cover each other.
+    shift = 0.01 * last
+    for split, colour, marker, side in (("test", "#de2d26", "s", -shift), ("test/unseen", "#fc9272", "^", shift)):
         points = [
             (x, summary[when][split])
             for x, when in ((0, "before"), (last, "after"))
@@ -61,7 +63,7 @@ def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) 
                 [high - v for v, (_, high) in zip(values, bounds, strict=True)],
             ]
             axes.errorbar(
-                [x for x, _ in points],
+                [x + side for x, _ in points],
                 values,
                 errors,
                 fmt=marker,

@@ -43,7 +43,7 @@ class EvalOptions:
     seed: int = option(0, "random seed", "how")
     device: str = option("auto", "auto, cpu or cuda", "machine")
     dtype: str = option("fp32", "fp32 or bf16: weights of the base", "machine")
-    threads: int = option(0, "torch threads; 0 is one for each core, 4 at most", "machine")
+    threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
     workers: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
     json: str = option("", "file for the summary", "output")
@@ -154,10 +154,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(EvalOptions, arguments, "eval.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("eval.py"):
         check(options)
-        threads.use(options.threads)
         problems = load_problems(options.data, options.split)
         problems = problems[: options.problems or len(problems)]
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
+    threads.use(options.threads, policy.model.config.hidden_size)
     with (
         Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox,
         tqdm(total=len(problems), desc="evaluate", unit="problem", file=sys.stderr) as bar,

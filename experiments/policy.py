@@ -4,9 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import threads  # first: it must come before torch
-
-# isort: split
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -81,18 +78,17 @@ def answer(
 ) -> list[Rollout]:
     """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
     prompts = [policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
-    with threads.for_sampling(policy.model.config.hidden_size):
-        completions = sample(
-            policy.model,
-            prompts,
-            seed=seed,
-            step=step,
-            prompt_ids=[problem.task_id for problem in problems],
-            group_size=group_size,
-            max_new_tokens=max_new_tokens,
-            eos_ids=policy.eos_ids,
-            temperature=temperature,
-        )
+    completions = sample(
+        policy.model,
+        prompts,
+        seed=seed,
+        step=step,
+        prompt_ids=[problem.task_id for problem in problems],
+        group_size=group_size,
+        max_new_tokens=max_new_tokens,
+        eos_ids=policy.eos_ids,
+        temperature=temperature,
+    )
     texts = policy.tokenizer.batch_decode([completion.ids for completion in completions], skip_special_tokens=True)
     rollouts = []
     for index, (completion, text) in enumerate(zip(completions, texts, strict=True)):

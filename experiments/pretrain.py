@@ -46,7 +46,7 @@ class PretrainOptions:
     lr: float = option(4e-3, "peak learning rate of AdamW (embedding, norms)", "training")
     muon_lr: float = option(0.02, "peak learning rate of Muon (weight matrices)", "training")
     prompt_weight: float = option(0.05, "weight of the prompt's own tokens in the loss", "training")
-    threads: int = option(0, "torch threads; 0 is one for each core, 4 at most")
+    threads: int = option(2, "torch threads")
     seed: int = option(0, "seeds corpus, weights and batch order")
 
 
@@ -240,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
-    threads.use(options.threads)
+    threads.use(options.threads, options.width)
     pretrain(options)
     return 0
 

@@ -70,7 +70,7 @@ class RunOptions:
     seed: int = option(0, "random seed of everything", "machine")
     device: str = option("auto", "auto, cpu or cuda", "machine")
     dtype: str = option("fp32", "fp32 or bf16: weights of the base; LoRA stays fp32", "machine")
-    threads: int = option(0, "torch threads; 0 is one for each core, 4 at most", "machine")
+    threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
     workers: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
     out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
@@ -218,8 +218,13 @@ class Training:
         self.options, self.policy, self.splits, self.sandbox = options, policy, splits, sandbox
         self.directory = RunDirectory(Path(options.out))
         self.order = ProblemOrder(splits["train"], options.seed)
-        self.bar = tqdm(total=options.steps, desc=f"{options.algo} {options.reward}", unit="step", file=sys.stderr)
+        self.bar = tqdm(disable=True)
         self.clock: dict[str, float] = {}
+
+    def show_progress(self) -> None:
+        """Starts the bar of the steps; not earlier, so that its clock counts nothing else."""
+        title = f"{self.options.algo} {self.options.reward}"
+        self.bar = tqdm(total=self.options.steps, desc=title, unit="step", file=sys.stderr)
 
     def collect(self, step: int) -> list[Rollout]:
         """Samples, executes and rewards the rollouts of a step, problem by problem."""
@@ -294,7 +299,6 @@ def main(arguments: list[str] | None = None) -> int:
     with bad_input_is_one_line("run.py"):
         check(options)
         resolve(options)
-        threads.use(options.threads)
         out = Path(options.out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ValueError(f"--out {options.out}: exists already and is not empty; a run is never overwritten")
@@ -304,6 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
         if not options.adapter:
             add_lora(policy.model, options.lora_rank, options.lora_alpha, lora_targets(options), options.seed)
+    threads.use(options.threads, policy.model.config.hidden_size)
     with Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox:
         return run(options, Training(options, policy, splits, sandbox), started)
 
@@ -325,7 +330,9 @@ def run(options: RunOptions, training: Training, started: float) -> int:
     )
     try:
         summary["before"] = training.evaluate_test("before")
+        training.show_progress()
         ALGORITHMS[options.algo].train(learner, training.collect, training.log, options)
+        training.bar.close()
         summary["after"] = training.evaluate_test("after")
         summary["interrupted"] = False
     except KeyboardInterrupt:

@@ -69,4 +69,4 @@ def test_padding_has_no_influence():
     loss, _ = gspo.policy_loss(new, old, advantages, mask, totals)
     other = torch.where(mask.bool(), new.detach(), -3.0)
     again, _ = gspo.policy_loss(other, old, advantages, mask, totals)
-    assert float(loss.detach()) == pytest.approx(float(again), rel=1e-12)
+    assert float(loss.detach()) == pytest.approx(again.item(), rel=1e-12)
