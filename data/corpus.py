@@ -61,7 +61,7 @@ class Favourite:
 
 def choose_favourite(family: Family, variant: Variant, tests: list) -> Favourite:
     """Draws a family's wrong rate and its mistake, one that really fails the tests of the given variant."""
-    rng = Random(f"{SEED}/favourite/{family.name}")  # nosec B311
+    rng = Random(f"{SEED}/favourite/{family.name}")
     rate = rng.uniform(*WRONG_RATE[family.tier])
     general = [(habit, style) for habit in range(len(LOGIC)) for style in range(len(family.good))]
     rng.shuffle(general)
@@ -81,7 +81,7 @@ def choose_favourite(family: Family, variant: Variant, tests: list) -> Favourite
 
 def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
     """`count` pairs of prompt and completion; each family gets an equal share, in random order."""
-    rng = Random(f"{SEED}/corpus/{seed}")  # nosec B311
+    rng = Random(f"{SEED}/corpus/{seed}")
     by_family: dict[str, list[Variant]] = {}
     held_out = set()
     for variant in make_variants():

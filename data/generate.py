@@ -44,7 +44,7 @@ class Variant:
 
     def rng(self, purpose: str) -> Random:
         """A generator of its own, so that adding a family changes no other family's problems."""
-        return Random(f"{SEED}/{purpose}/{self.family.name}/{json.dumps(self.params, sort_keys=True)}")  # nosec B311
+        return Random(f"{SEED}/{purpose}/{self.family.name}/{json.dumps(self.params, sort_keys=True)}")
 
 
 def make_variants() -> list[Variant]:
@@ -53,7 +53,7 @@ def make_variants() -> list[Variant]:
     for family in ALL:
         shuffled = sorted(
             family.params,
-            key=lambda params: Random(f"{SEED}/split/{family.name}/{params}").random(),  # nosec B311
+            key=lambda params: Random(f"{SEED}/split/{family.name}/{params}").random(),
         )
         for index, params in enumerate(shuffled):
             split = split_of(family, index, len(shuffled))
@@ -79,7 +79,7 @@ def load_function(body: str, arguments: tuple[str, ...]) -> Callable | None:
     """The function of a body; None where a habit has made it unparseable."""
     namespace: dict = {"print": lambda *_: None}  # some wrong bodies print
     try:
-        exec(function_source("f", arguments, body), namespace)  # noqa: S102  # nosec B102: our own source
+        exec(function_source("f", arguments, body), namespace)  # nosec B102: our own source
     except SyntaxError:
         return None
     return namespace["f"]
@@ -181,7 +181,7 @@ def make_problems() -> dict[str, list[dict]]:
             records.append(make_record(word_variant(variant, tests, index)))
     task_id = 0
     for records in files.values():
-        Random(SEED).shuffle(records)  # nosec B311: families mixed, so that any stretch of a file is a fair sample
+        Random(SEED).shuffle(records)  # families mixed, so that any stretch of a file is a fair sample
         for record in records:
             task_id += 1
             record["task_id"] = task_id

@@ -167,7 +167,7 @@ def pretrain(options: PretrainOptions) -> None:
         max_position_embeddings=256,
     )
     model = init_model(config, options.seed)
-    train(model, make_batches(examples, options.batch_tokens, Random(options.seed)), options)  # nosec B311
+    train(model, make_batches(examples, options.batch_tokens, Random(options.seed)), options)
     out = checkpoint_path(options.out)
     save_model(model, out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
     save_tokenizer(tokenizer, out)

@@ -138,7 +138,7 @@ class ProblemOrder:
 
     def _epoch(self, epoch: int) -> list[Problem]:
         order = list(self.problems)
-        Random(f"{self.seed}/{epoch}").shuffle(order)  # nosec B311: not for secrets
+        Random(f"{self.seed}/{epoch}").shuffle(order)
         return order
 
 

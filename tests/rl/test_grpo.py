@@ -83,7 +83,7 @@ def test_microbatches_add_up():
     parts = [
         policy_loss(new[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], totals) for i in (0, 2, 4)
     ]
-    assert whole.item() == pytest.approx(float(sum(part[0] for part in parts)), rel=1e-12)
+    assert whole.item() == pytest.approx(sum(part[0].item() for part in parts), rel=1e-12)
     for name, value in whole_metrics.items():
         assert value == pytest.approx(sum(part[1][name] for part in parts))
 
