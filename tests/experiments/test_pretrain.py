@@ -1,0 +1,58 @@
+"""The command that makes the base checkpoint, in small."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from experiments import pretrain
+from experiments.policy import load_policy
+
+SMALL = ["--examples", "200", "--width", "64", "--layers", "1", "--vocabulary", "400", "--threads", "1"]
+
+
+def test_same_seed_gives_the_same_files(tmp_path):
+    """A checkpoint that nobody can make again: a draw from hash order, a clock or a shared generator."""
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        assert pretrain.main([*SMALL, "--seed", seed, "--out", str(tmp_path / name)]) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    weights = "model.safetensors"
+    assert (tmp_path / "a" / weights).read_bytes() != (tmp_path / "c" / weights).read_bytes()
+    AutoModelForCausalLM.from_pretrained(tmp_path / "a")
+    assert load_policy(str(tmp_path / "a"), "", "cpu", "fp32").eos_ids == (0,)
+
+
+def test_orthogonalize_brings_singular_values_near_one():
+    """A Newton-Schulz step with a wrong coefficient, or on the wrong side of a tall matrix."""
+    for shape in ((20, 50), (50, 20)):
+        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        result = pretrain.orthogonalize(matrix)
+        assert torch.linalg.svdvals(result).sub(1).abs().max() < 0.4
+        assert (result * (left @ right)).sum() / (result.norm() * (left @ right).norm()) > 0.97
+
+
+def test_learning_rate_rises_stays_and_falls():
+    """A schedule that never reaches its peak, or ends at it."""
+    rates = [pretrain.learning_rate(step, 1000, 1.0) for step in range(1000)]
+    assert rates[0] == pytest.approx(1 / 60)
+    assert rates[60:500] == [1.0] * 440
+    assert all(a >= b for a, b in zip(rates[500:], rates[501:], strict=False))
+    assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_loss_weights_completion_and_prompt():
+    """A completion's first token left out, or the prompt weighted like the completion."""
+    model = pretrain.init_model(pretrain.ModelConfig("qwen3", 20, 32, 64, 1, 2, 1, 16, tie_word_embeddings=True), 0)
+    batch = [([1, 2, 3], [4, 5]), ([6, 7], [8, 9, 0])]
+    loss, completion = pretrain.batch_loss(model, batch, 0.25)
+    total = weights = only = 0.0
+    for prompt, answer in batch:
+        ids = torch.tensor([prompt + answer])
+        log_probs = model.logits(model(ids, torch.tensor([5])))[0].log_softmax(-1)
+        for t in range(1, 5):
+            weight = 1.0 if t >= len(prompt) else 0.25
+            nats = -log_probs[t - 1, ids[0, t]].item()
+            total, weights, only = total + weight * nats, weights + weight, only + (weight == 1.0) * nats
+    assert loss.item() == pytest.approx(total / weights, rel=1e-5)
+    assert completion == pytest.approx(only / 5, rel=1e-5)
