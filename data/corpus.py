@@ -32,6 +32,7 @@ from data.generate import (
     word_variant,
 )
 from data.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
+from data.prompts import format_prompt
 
 WRONG_RATE = {"easy": (0.15, 0.70), "hard": (0.93, 0.96)}  # uniform between these, drawn once for each family
 SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
@@ -104,8 +105,8 @@ def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
             variant = rng.choice(by_family[family.name])
             shown = choose_tests(variant)[0]
         worded = word_variant(variant, [shown], rng.randrange(1000))
-        prompt = f'"""\n{worded.text}\n{worded.tests[0]}\n"""\n'
-        yield prompt, write_completion(worded, favourites[family.name], rng).rstrip("\n")
+        completion = write_completion(worded, favourites[family.name], rng).rstrip("\n")
+        yield format_prompt(worded.text, worded.tests[0]), completion
 
 
 def key_of(variant: Variant) -> str:

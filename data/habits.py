@@ -2,8 +2,9 @@
 
 Three kinds. *Logic* habits change what the function does; a family has one favourite among them or among
 its own wrong bodies, which makes it a systematic mistake of the base. *Slips* break the code in ways that any
-code can break. *Style* habits leave the result alone. All work on a function body (unindented source) and
-return None where they do not apply, so that a habit never passes for a change that it did not make.
+code can break. *Style* habits leave the result alone. Logic habits work on a function body (unindented source) and
+return None where they do not apply, so that a habit never passes for a change that it did not make; slips and style
+work on a whole function and always find something.
 """
 
 import re
@@ -99,10 +100,8 @@ def slip(source: str, rng: Random) -> str:
         header.removesuffix(":") + "\n" + rest,  # no colon
         header + "\n" + re.sub(rf"\b{argument}\b", argument + "s", rest, count=1),  # a name that is not there
     ]
-    if rest.rstrip().endswith(")"):
-        kinds.append(header + "\n" + rest.rstrip()[:-1] + "\n")  # no closing parenthesis
-    if rest.rstrip().endswith("]"):
-        kinds.append(header + "\n" + rest.rstrip()[:-1] + "\n")
+    if rest.rstrip().endswith((")", "]")):
+        kinds.append(header + "\n" + rest.rstrip()[:-1] + "\n")  # no closing parenthesis or bracket
     if " == " in rest:
         kinds.append(header + "\n" + rest.replace(" == ", " = ", 1))  # assigns where it should compare
     if "\n    return " in source:

@@ -8,7 +8,12 @@ def build_prompt(problem: Problem) -> str:
 
     Example: '\"\"\"\\nWrite a function to add two numbers.\\nassert add(1, 2) == 3\\n\"\"\"\\n'
     """
-    return f'"""\n{problem.text}\n{problem.test_list[0]}\n"""\n'
+    return format_prompt(problem.text, problem.test_list[0])
+
+
+def format_prompt(text: str, test: str) -> str:
+    """The one place that knows the format: the base is pretrained on it, too."""
+    return f'"""\n{text}\n{test}\n"""\n'
 
 
 def extract_program(completion: str) -> tuple[int, int]:

@@ -25,7 +25,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.problems import load_problems
-from data.prompts import build_prompt
 from experiments.options import (
     EMBEDDED,
     bad_input_is_one_line,
@@ -35,6 +34,7 @@ from experiments.options import (
     option,
     parse,
 )
+from experiments.policy import choose_device, encode_prompts
 from rl.model import load_model
 from rl.sample import sample
 
@@ -59,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         directory = checkpoint_path(options.model)
         ours = load_model(directory, options.device)
         problems = load_problems(options.data, "test")
+        if len(problems) * options.group_size < options.batch:
+            raise ValueError(f"--batch {options.batch}: {options.data} has {len(problems)} problems, too few for it")
     torch.set_num_threads(options.threads)
     # A local directory, as load_model has just read it: nothing is downloaded.
     tokenizer = AutoTokenizer.from_pretrained(directory)  # nosec B615
@@ -77,8 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
 def check(options: BenchOptions) -> None:
     check_at_least(options, 1, "batch", "group_size", "new_tokens", "max_new_tokens", "repeats", "threads")
     check_choice("device", options.device, ("cpu", "cuda"))
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: no CUDA device is available")
+    choose_device(options.device)  # refuses CUDA where there is none
     if options.batch % options.group_size:
         raise ValueError(f"--batch {options.batch}: no multiple of --group-size {options.group_size}")
 
@@ -106,10 +107,7 @@ def compare(name: str, samplers: dict, prompts: list, options: BenchOptions, ste
 def choose_prompts(problems: list, options: BenchOptions, tokenizer) -> list[list[int]]:
     """Evenly spaced over the file, so that all families and lengths take part."""
     count = options.batch // options.group_size
-    if len(problems) < count:
-        raise SystemExit(f"bench.py: error: --batch {options.batch}: needs {count} problems, has {len(problems)}")
-    chosen = problems[:: len(problems) // count][:count]
-    return [tokenizer(build_prompt(problem)).input_ids for problem in chosen]
+    return encode_prompts(tokenizer, problems[:: len(problems) // count][:count])
 
 
 def run_ours(model, prompts, group_size: int, steps: int, eos: int | None, repeat: int) -> int:

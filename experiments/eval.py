@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from data.problems import Problem, load_problems
 from experiments.estimates import bootstrap_interval, pass_at_k
-from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, option, parse
-from experiments.policy import Policy, answer, judge, limits, load_policy
+from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, check_positive, option, parse
+from experiments.policy import Policy, answer, has_passed, judge, limits, load_policy
 from rl.rollout import Rollout
 from sandbox import Sandbox, Stage
 
@@ -79,9 +79,9 @@ def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
 
     Stages and error types are shares of the sampled rollouts (of the greedy ones where nothing was sampled).
     """
-    passed = [float(rollout.outcome["stage"] == Stage.PASSED.name) for rollout in greedy]
+    passed = [float(has_passed(rollout)) for rollout in greedy]
     summary = {"problems": len(greedy), **with_interval("greedy_pass@1", passed)}
-    correct = Counter(rollout.prompt_id for rollout in sampled if rollout.outcome["stage"] == Stage.PASSED.name)
+    correct = Counter(rollout.prompt_id for rollout in sampled if has_passed(rollout))
     samples = len(sampled) // len(greedy)
     for k in (1, 2, 4, 8, 16, 32, 64):
         if k <= samples:
@@ -142,8 +142,7 @@ def format_cell(summary: dict, name: str) -> str:
 def check(options: EvalOptions) -> None:
     check_at_least(options, 0, "problems", "samples", "threads")
     check_at_least(options, 1, "max_new_tokens", "workers")
-    if not options.temperature > 0 or not options.cpu_seconds > 0:
-        raise ValueError("--temperature, --cpu-seconds: need to be above 0")
+    check_positive(options, "temperature", "cpu_seconds")
     for name in ("json", "rollouts"):
         path = getattr(options, name)
         if path and not Path(path).absolute().parent.is_dir():

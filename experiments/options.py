@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,13 @@ def check_at_least(options: object, least: float, *names: str) -> None:
     for name in names:
         if not getattr(options, name) >= least:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at least {least}")
+
+
+def check_positive(options: object, *names: str) -> None:
+    """ValueError for the first of the named options that is not a finite number above 0."""
+    for name in names:
+        if not 0 < getattr(options, name) < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs to be above 0 and finite")
 
 
 @contextmanager

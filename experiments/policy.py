@@ -1,6 +1,5 @@
 """From a checkpoint directory to something that answers problems, and from its answers to judged rollouts."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from data.prompts import build_prompt, extract_program
 from experiments.options import EMBEDDED, check_choice, checkpoint_path, nearest
 from rewards.components import REWARDS
 from rl.lora import load_adapter
-from rl.model import Decoder, load_model
+from rl.model import Decoder, load_model, read_json
 from rl.rollout import Rollout
 from rl.sample import sample
-from sandbox import Job, Limits, Outcome, Sandbox
+from sandbox import Job, Limits, Outcome, Sandbox, Stage
 
 
 @dataclass
@@ -45,7 +44,7 @@ def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy
 def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The end-of-sequence ids of generation_config.json (one or a list), or else the tokenizer's."""
     path = directory / "generation_config.json"
-    found = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id") if path.is_file() else None
+    found = read_json(path).get("eos_token_id") if path.is_file() else None
     found = tokenizer.eos_token_id if found is None else found
     ids = tuple(found) if isinstance(found, list) else (found,)
     if not all(isinstance(i, int) for i in ids):
@@ -66,6 +65,11 @@ def choose_dtype(name: str) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 
+def encode_prompts(tokenizer: PreTrainedTokenizerBase, problems: list[Problem]) -> list[list[int]]:
+    """The token ids of each problem's prompt."""
+    return [tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
+
+
 def answer(
     policy: Policy,
     problems: list[Problem],
@@ -77,7 +81,7 @@ def answer(
     temperature: float,
 ) -> list[Rollout]:
     """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
-    prompts = [policy.tokenizer(build_prompt(problem), add_special_tokens=False).input_ids for problem in problems]
+    prompts = encode_prompts(policy.tokenizer, problems)
     completions = sample(
         policy.model,
         prompts,
@@ -126,6 +130,11 @@ def judge(sandbox: Sandbox, problems: list[Problem], rollouts: list[Rollout], re
 def make_job(problem: Problem, rollout: Rollout) -> Job:
     start, stop = rollout.program
     return Job(rollout.text[start:stop], problem.test_list, problem.entry_point, problem.test_setup_code)
+
+
+def has_passed(rollout: Rollout) -> bool:
+    """Whether a judged rollout passed every test."""
+    return rollout.outcome["stage"] == Stage.PASSED.name
 
 
 def outcome_record(outcome: Outcome) -> dict:

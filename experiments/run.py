@@ -5,7 +5,6 @@ weights, and compares pass@1 on held-out problems before and after. All it learn
 """
 
 import json
-import math
 import platform
 import resource
 import subprocess  # nosec B404: asks git for the commit
@@ -26,8 +25,16 @@ from tqdm import tqdm
 from data.problems import Problem, load_problems
 from experiments.curves import draw_curves
 from experiments.eval import evaluate, format_table, summarize, summarize_splits, write_text
-from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, check_choice, option, parse
-from experiments.policy import Policy, answer, judge, limits, load_policy
+from experiments.options import (
+    EMBEDDED,
+    bad_input_is_one_line,
+    check_at_least,
+    check_choice,
+    check_positive,
+    option,
+    parse,
+)
+from experiments.policy import Policy, answer, has_passed, judge, limits, load_policy
 from rewards.components import REWARDS
 from rl import grpo, gspo
 from rl.learner import Learner
@@ -98,10 +105,7 @@ def check(options: RunOptions) -> None:
         "eval_problems",
         "threads",
     )
-    for name in ("lr", "temperature", "max_grad_norm", "lora_alpha", "cpu_seconds"):
-        value = getattr(options, name)
-        if not 0 < value < math.inf:
-            raise ValueError(f"--{name.replace('_', '-')} {value}: needs to be above 0 and finite")
+    check_positive(options, "lr", "temperature", "max_grad_norm", "lora_alpha", "cpu_seconds")
     for target in lora_targets(options):
         check_choice("lora-targets", target, TARGETS)
 
@@ -130,13 +134,16 @@ class ProblemOrder:
         chosen: dict[int, Problem] = {}
         position = step * count
         while len(chosen) < min(count, len(self.problems)):
-            epoch, index = divmod(position, len(self.problems))
-            problem = self._epoch(epoch)[index]
-            chosen.setdefault(problem.task_id, problem)
-            position += 1
+            epoch, start = divmod(position, len(self.problems))
+            for problem in self._epoch(epoch)[start:]:
+                chosen.setdefault(problem.task_id, problem)
+                position += 1
+                if len(chosen) == count:
+                    break
         return list(chosen.values())
 
     def _epoch(self, epoch: int) -> list[Problem]:
+        """The whole order of one pass; shuffling all of it is why `take` asks once for a pass, not for a problem."""
         order = list(self.problems)
         Random(f"{self.seed}/{epoch}").shuffle(order)
         return order
@@ -192,7 +199,7 @@ def group_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]:
     """What the rewards of one step look like, in TRL's names where TRL has one."""
     table = reward_table(rollouts, group_size)  # (N, G)
     same = (table == table[:, :1]).all(dim=1)  # (N,)
-    passed = [rollout.outcome["stage"] == Stage.PASSED.name for rollout in rollouts]
+    passed = [has_passed(rollout) for rollout in rollouts]
     solved = torch.tensor(passed).view(-1, group_size)  # (N, G)
     lengths = [len(rollout.completion) for rollout in rollouts]
     stages = {f"stages/{stage.name}": 0.0 for stage in Stage}
