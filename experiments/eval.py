@@ -20,9 +20,9 @@ from tqdm import tqdm
 from data.problems import Problem, load_problems
 from experiments.estimates import bootstrap_interval, pass_at_k
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, check_positive, option, parse
-from experiments.policy import Policy, answer, has_passed, judge, limits, load_policy
+from experiments.policy import Policy, answer, has_passed, judge_rollouts, load_policy, start_judge
 from rl.rollout import Rollout
-from sandbox import Sandbox, Stage
+from sandbox import Judge, Stage
 
 EVAL_STEP = -1  # evaluation draws its own randomness: training steps count from 0
 CHUNK = 32  # problems sampled and judged at a time, so that the bar moves
@@ -44,8 +44,9 @@ class EvalOptions:
     device: str = option("auto", "auto, cpu or cuda", "machine")
     dtype: str = option("fp32", "fp32 or bf16: weights of the base", "machine")
     threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
-    workers: int = option(2, "programs executed at a time", "machine")
+    slots: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox lacks a layer (python -m sandbox doctor)", "machine")
     json: str = option("", "file for the summary", "output")
     rollouts: str = option("", "file for every answer, one JSON line each", "output")
 
@@ -53,7 +54,7 @@ class EvalOptions:
 def evaluate(
     policy: Policy,
     problems: list[Problem],
-    sandbox: Sandbox,
+    judge: Judge,
     *,
     samples: int,
     seed: int,
@@ -69,7 +70,7 @@ def evaluate(
         greedy += answer(policy, chunk, group_size=1, temperature=0.0, **shared)
         if samples:
             sampled += answer(policy, chunk, group_size=samples, temperature=temperature, **shared)
-        judge(sandbox, chunk, greedy[start:] + sampled[start * samples :], "binary")
+        judge_rollouts(judge, chunk, greedy[start:] + sampled[start * samples :], "binary")
         progress(len(chunk))
     return greedy, sampled
 
@@ -141,7 +142,7 @@ def format_cell(summary: dict, name: str) -> str:
 
 def check(options: EvalOptions) -> None:
     check_at_least(options, 0, "problems", "samples", "threads")
-    check_at_least(options, 1, "max_new_tokens", "workers")
+    check_at_least(options, 1, "max_new_tokens", "slots")
     check_positive(options, "temperature", "cpu_seconds")
     for name in ("json", "rollouts"):
         path = getattr(options, name)
@@ -156,15 +157,16 @@ def main(arguments: list[str] | None = None) -> int:
         problems = load_problems(options.data, options.split)
         problems = problems[: options.problems or len(problems)]
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
+        judge = start_judge(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
     threads.use(options.threads, policy.model.config.hidden_size)
     with (
-        Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox,
+        judge,
         tqdm(total=len(problems), desc="evaluate", unit="problem", file=sys.stderr) as bar,
     ):
         greedy, sampled = evaluate(
             policy,
             problems,
-            sandbox,
+            judge,
             samples=options.samples,
             seed=options.seed,
             max_new_tokens=options.max_new_tokens,

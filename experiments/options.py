@@ -44,12 +44,13 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
         name = item.metadata["group"]
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
+        flag, text = "--" + item.name.replace("_", "-"), item.metadata["help"]
+        if type(item.default) is bool:  # given or not; all of ours are off by default
+            groups[name].add_argument(flag, action="store_true", help=text)
+            continue
+        kind = type(item.default)
         groups[name].add_argument(
-            "--" + item.name.replace("_", "-"),
-            type=type(item.default),
-            default=item.default,
-            metavar=type(item.default).__name__.upper(),
-            help=item.metadata["help"],
+            flag, type=kind, default=item.default, metavar=kind.__name__.upper(), help=text
         )
     known, unknown = parser.parse_known_args(arguments)
     if unknown:

@@ -14,7 +14,7 @@ from rl.lora import load_adapter
 from rl.model import Decoder, load_model, read_json
 from rl.rollout import Rollout
 from rl.sample import sample
-from sandbox import Job, Limits, Outcome, Sandbox, Stage
+from sandbox import Judge, Limits, Outcome, Stage, Task, WeakSandbox
 
 
 @dataclass
@@ -112,24 +112,37 @@ def answer(
     return rollouts
 
 
-def limits(cpu_seconds: float) -> Limits:
-    """CPU time decides; the wall clock is for programs that sleep, wide enough that a busy machine changes nothing."""
-    return Limits(cpu_seconds=cpu_seconds, wall_seconds=5 * cpu_seconds)
+def start_judge(slots: int, cpu_seconds: float, allow_weak: bool) -> Judge:
+    """The sandbox. ValueError, one line, where it would be too weak to run what a model writes.
+
+    A program has `cpu_seconds` for all its tests: one that loops on a test loops on most, and loops must stay cheap.
+    CPU time decides; elapsed time is for programs that sleep, and so wide that a busy machine changes nothing.
+    """
+    limits = Limits(
+        test_cpu_seconds=cpu_seconds,
+        program_cpu_seconds=cpu_seconds,
+        test_wall_seconds=5 * cpu_seconds,
+        program_wall_seconds=5 * cpu_seconds,
+    )
+    try:
+        return Judge(slots, limits, allow_weak=allow_weak)
+    except WeakSandbox as error:
+        raise ValueError(f"{error}; --allow-weak-sandbox goes on all the same") from None
 
 
-def judge(sandbox: Sandbox, problems: list[Problem], rollouts: list[Rollout], reward: str) -> None:
+def judge_rollouts(judge: Judge, problems: list[Problem], rollouts: list[Rollout], reward: str) -> None:
     """Runs each rollout's program against its problem's tests; fills in outcome, reward and components."""
     by_id = {problem.task_id: problem for problem in problems}
-    outcomes = sandbox.run([make_job(by_id[rollout.prompt_id], rollout) for rollout in rollouts])
+    outcomes = judge.run([make_task(by_id[rollout.prompt_id], rollout) for rollout in rollouts])
     for rollout, outcome in zip(rollouts, outcomes, strict=True):
         rollout.outcome = outcome_record(outcome)
         rollout.components = {reward: REWARDS[reward](outcome)}
         rollout.reward = rollout.components[reward]
 
 
-def make_job(problem: Problem, rollout: Rollout) -> Job:
+def make_task(problem: Problem, rollout: Rollout) -> Task:
     start, stop = rollout.program
-    return Job(rollout.text[start:stop], problem.test_list, problem.entry_point, problem.test_setup_code)
+    return Task(rollout.text[start:stop], problem.test_list, problem.entry_point, problem.test_setup_code)
 
 
 def has_passed(rollout: Rollout) -> bool:
@@ -138,14 +151,7 @@ def has_passed(rollout: Rollout) -> bool:
 
 
 def outcome_record(outcome: Outcome) -> dict:
-    """The outcome as plain data; what the program printed is left out."""
-    return {
-        "stage": outcome.stage.name,
-        "passed": outcome.passed,
-        "total": outcome.total,
-        "error_type": outcome.error_type,
-        "line": outcome.line,
-        "tests": list(outcome.tests),
-        "timed_out": outcome.timed_out,
-        "seconds": outcome.seconds,
-    }
+    """The outcome as plain data, a word a test; what the program printed is left out."""
+    record = outcome.to_dict()
+    del record["output"], record["lines"]
+    return record | {"tests": [test.word for test in outcome.tests]}

@@ -34,13 +34,13 @@ from experiments.options import (
     option,
     parse,
 )
-from experiments.policy import Policy, answer, has_passed, judge, limits, load_policy
+from experiments.policy import Policy, answer, has_passed, judge_rollouts, load_policy, start_judge
 from rewards.components import REWARDS
 from rl import grpo, gspo
 from rl.learner import Learner
 from rl.lora import TARGETS, add_lora, save_adapter
 from rl.rollout import Rollout, reward_table
-from sandbox import Sandbox, Stage
+from sandbox import Judge, Stage
 
 ALGORITHMS = {"grpo": grpo, "gspo": gspo}
 TABLE = ("greedy_pass@1", "pass@1", "pass@16")
@@ -78,8 +78,9 @@ class RunOptions:
     device: str = option("auto", "auto, cpu or cuda", "machine")
     dtype: str = option("fp32", "fp32 or bf16: weights of the base; LoRA stays fp32", "machine")
     threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
-    workers: int = option(2, "programs executed at a time", "machine")
+    slots: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox lacks a layer (python -m sandbox doctor)", "machine")
     out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
 
 
@@ -92,7 +93,7 @@ def check(options: RunOptions) -> None:
         raise ValueError(
             f"--group-size {options.group_size}: {options.algo} compares samples of one problem; needs at least 2"
         )
-    names = ["steps", "prompts", "minibatches", "microbatch_rows", "lora_rank", "max_new_tokens", "workers"]
+    names = ["steps", "prompts", "minibatches", "microbatch_rows", "lora_rank", "max_new_tokens", "slots"]
     check_at_least(options, 1, *names)
     check_at_least(
         options,
@@ -221,8 +222,8 @@ def group_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]:
 class Training:
     """What the steps of a run share; gives the algorithms their `collect` and `log`."""
 
-    def __init__(self, options: RunOptions, policy: Policy, splits: dict[str, list[Problem]], sandbox: Sandbox):
-        self.options, self.policy, self.splits, self.sandbox = options, policy, splits, sandbox
+    def __init__(self, options: RunOptions, policy: Policy, splits: dict[str, list[Problem]], judge: Judge):
+        self.options, self.policy, self.splits, self.judge = options, policy, splits, judge
         self.directory = RunDirectory(Path(options.out))
         self.order = ProblemOrder(splits["train"], options.seed)
         self.bar = tqdm(disable=True)
@@ -247,7 +248,7 @@ class Training:
             temperature=options.temperature,
         )
         sampled = time.perf_counter()
-        judge(self.sandbox, problems, rollouts, options.reward)
+        judge_rollouts(self.judge, problems, rollouts, options.reward)
         executed = time.perf_counter()
         self.clock = {
             "sample": sampled - started,
@@ -284,7 +285,7 @@ class Training:
         return evaluate(
             self.policy,
             self.splits[split],
-            self.sandbox,
+            self.judge,
             samples=samples,
             seed=self.options.seed,
             max_new_tokens=self.options.max_new_tokens,
@@ -315,9 +316,10 @@ def main(arguments: list[str] | None = None) -> int:
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
         if not options.adapter:
             add_lora(policy.model, options.lora_rank, options.lora_alpha, lora_targets(options), options.seed)
+        judge = start_judge(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
     threads.use(options.threads, policy.model.config.hidden_size)
-    with Sandbox(options.workers, limits(options.cpu_seconds)) as sandbox:
-        return run(options, Training(options, policy, splits, sandbox), started)
+    with judge:
+        return run(options, Training(options, policy, splits, judge), started)
 
 
 def run(options: RunOptions, training: Training, started: float) -> int:

@@ -1,16 +1,22 @@
 """Runs untrusted programs against tests and says how far each came.
 
-    caller (pool.py)              --jobs, JSON on a pipe-->       zygote (zygote.py)
-    zygote                        --fork-->                       child (confine.py, then harness.py)
-    child                         --records, with a nonce-->      zygote
-    zygote                        --report, JSON on a pipe-->     caller (judge in outcome.py) -> Outcome
+    trainer (pool.py)  --tasks-->    judge (judge.py, remote.py)    --fork me one-->  zygote (zygote.py, layers.py)
+                       <-outcomes--         |    ^                                       |
+                                            v    |  calls, replies (wire.py)             | fork
+                                          child (child.py)  <----------------------------+
 
-Trust: a child is never believed for more than the records it sent in time; the zygote folds them into a
-report; only `judge` makes an Outcome. Each file says what it covers and what it does not. Standard library
-only; never torch.
+    from sandbox import Judge, Limits, Task
+
+    with Judge(slots=2, limits=Limits(test_cpu_seconds=1.0)) as judge:
+        for outcome in judge.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")]):
+            print(outcome.stage.name, outcome.passed, outcome.total)
+
+Trust: the judge holds the tests and compares; the child holds the program and answers calls; the zygote, between them,
+holds nothing. A test passes only by a value that the judge has compared itself. Each file says what it covers and what
+it does not. Standard library only; never torch. The whole story: docs/sandbox.md.
 """
 
-from sandbox.outcome import Job, Limits, Outcome, Stage
-from sandbox.pool import Sandbox
+from sandbox.outcome import Case, Limits, Outcome, Stage, Task, Verdict
+from sandbox.pool import Batch, Judge, WeakSandbox
 
-__all__ = ["Job", "Limits", "Outcome", "Sandbox", "Stage"]
+__all__ = ["Batch", "Case", "Judge", "Limits", "Outcome", "Stage", "Task", "Verdict", "WeakSandbox"]

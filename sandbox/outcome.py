@@ -1,25 +1,31 @@
-"""What goes into the executor and what comes out: Job, Limits, Stage, Outcome; and how one is judged.
+"""What goes in and what comes out: Task, Limits, Stage, Verdict, Outcome. Plain data, no behaviour but checks.
 
-A report is the plain dict that a slot answers with (see `zygote.execute`). `judge` is the only place that
-turns it into a verdict, so another kind of slot (a judge in its own process) only has to answer with the same
-dict.
+Covered: a task without tests, a limit of zero, of infinity or of absurd size is refused here, by name, before
+any process sees it.
+Not covered: whether the tests are any good. A weak test passes a weak program.
 """
 
 import dataclasses
 import enum
 import json
+import math
 from dataclasses import dataclass
 
 
 class Stage(enum.IntEnum):
-    """How far a program came. A stage is given only for what was positively reported.
+    """How far a program came.
 
-    SYNTAX_ERROR  it does not compile (or nothing at all was reported)
+    SYNTAX_ERROR  it does not compile
     PARSES        it compiles, but its module body raises, exits, crashes or runs out of time
-    RUNS          the body ran; the entry point is missing, or no test call returned anything but None
-    OUTPUT        the entry point returned a value on at least one test; no test passed
+    RUNS          the body ran; the entry point is missing, or no call by a test returned anything but None
+                  (cases: it ended by itself, with status 0, but printed nothing on any case)
+    OUTPUT        a test's call returned a value (cases: something was printed); no test passed
     PARTIAL       0 < k < T tests passed
     PASSED        all T tests passed
+
+    PASSED, PARTIAL and the number k rest on values that the judge compared itself. PARSES is settled before
+    the program's first instruction. RUNS and OUTPUT are the word of the program's own process: a program may
+    fake them, and earns what `pass` and `return 0` earn anyway.
     """
 
     SYNTAX_ERROR = 0
@@ -31,79 +37,171 @@ class Stage(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Job:
-    """One program and what to ask of it.
+class Case:
+    """One test of a program that reads stdin and writes stdout."""
+
+    stdin: str
+    stdout: str
+
+    def __post_init__(self) -> None:
+        for field in ("stdin", "stdout"):
+            _check_string(self, "Case", field)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One program and what to ask of it: `tests`, or `check`, or `cases`.
 
     program      source text; anything at all
     tests        statements such as `assert f(1) == 2`, each run and counted by itself, in order
-    entry_point  name of the function or class that the tests call
-    setup        code run before the tests, in their namespace (imports, helpers)
+    check        source that defines `check(candidate)`; it is one test, called with the entry point
+    cases        runs of the whole program, each on its own stdin
+    entry_point  name of the function or class that is tested; must be given with `check`. With `tests` it may
+                 be left out: names that the tests use and do not define are then looked for in the program,
+                 unless they are Python's own (an entry point called `sum` has to be named here)
+    setup        code that the judge runs before the tests, in their namespace (imports, helpers). What it
+                 defines comes before names of the program
+    tolerance    cases only: how far a number may be off, absolutely or relative to the expected one; 0 means
+                 that words must be equal
+    want_lines   also report which lines of the program were executed (slows the program down)
 
-    Raises ValueError when a field has the wrong type or when there is no test (all of none would be PASSED).
+    Raises ValueError when a field has the wrong type or the parts do not fit together.
     """
 
     program: str
-    tests: tuple[str, ...]
-    entry_point: str
+    tests: tuple[str, ...] = ()
+    entry_point: str = ""
     setup: str = ""
+    check: str = ""
+    cases: tuple[Case, ...] = ()
+    tolerance: float = 0.0
+    want_lines: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("program", "entry_point", "setup"):
-            if not isinstance(getattr(self, field), str):
-                raise ValueError(f"Job.{field} must be a string, not {type(getattr(self, field)).__name__}")
+        for field in ("program", "entry_point", "setup", "check"):
+            _check_string(self, "Task", field)
         if not isinstance(self.tests, tuple) or not all(isinstance(test, str) for test in self.tests):
-            raise ValueError("Job.tests must be a tuple of strings")
-        if not self.tests:
-            raise ValueError("Job.tests is empty: a program without tests cannot be judged")
+            raise ValueError("Task.tests must be a tuple of strings")
+        if not isinstance(self.cases, tuple) or not all(isinstance(case, Case) for case in self.cases):
+            raise ValueError("Task.cases must be a tuple of Case")
+        if bool(self.tests) + bool(self.check) + bool(self.cases) != 1:
+            raise ValueError("Task needs one of tests, check and cases: without a test there is nothing to judge")
+        if self.check and not self.entry_point:
+            raise ValueError("Task.entry_point is empty: check(candidate) needs one")
+        if self.entry_point and not self.entry_point.isidentifier():
+            raise ValueError(f"Task.entry_point must be a name, not {self.entry_point!r}")
+        if not _is_number(self.tolerance) or not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"Task.tolerance must be a number of at least 0, not {self.tolerance!r}")
+        if self.tolerance and not self.cases:
+            raise ValueError("Task.tolerance is for cases; tests say themselves what they tolerate")
+        if not isinstance(self.want_lines, bool):
+            raise ValueError(f"Task.want_lines must be true or false, not {self.want_lines!r}")
+
+    @property
+    def total(self) -> int:
+        """T, the number of tests."""
+        return len(self.cases) or len(self.tests) or 1
+
+
+# Smallest and largest value that makes sense; beyond them lies a slip of the pen (milliseconds for seconds).
+_RANGES = {
+    "test_cpu_seconds": (0.01, 3600.0),
+    "test_wall_seconds": (0.01, 3600.0),
+    "program_cpu_seconds": (0.01, 36000.0),
+    "program_wall_seconds": (0.01, 36000.0),
+    "judge_cpu_seconds": (0.01, 3600.0),
+    "memory_bytes": (32 << 20, 1 << 44),
+    "output_bytes": (1, 1 << 34),
+    "reply_bytes": (64, 16 << 20),
+    "threads": (1, 4096),
+    "open_files": (8, 65536),
+}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one job. Times count all forks of a job together: it never costs more than `wall_seconds`.
+    """Limits of one program. The module body counts as one more test.
 
-    cpu_seconds   CPU time (user + system); an infinite loop costs this much
-    wall_seconds  elapsed time; a sleeping program costs this much
-    memory_bytes  address space of each process; beyond it Python raises MemoryError
-    output_bytes  stdout and stderr together, and the size of any file written; beyond it a write raises
-                  OSError
-    processes     processes and threads of the user that runs the program (see confine.py)
-    open_files    file descriptors
+    test_cpu_seconds      CPU time (user + system) of the program in one test; ends a loop
+    test_wall_seconds     elapsed time of one test; ends a sleep. Wider, so that a busy machine changes nothing
+    program_cpu_seconds   CPU time of all tests together, new starts after a crash included
+    program_wall_seconds  elapsed time of the same
+    judge_cpu_seconds     CPU time that the judge spends on one test (building and comparing values)
+    memory_bytes          address space of the program; beyond it Python raises MemoryError
+    output_bytes          stdout and stderr; beyond it a write raises OSError
+    reply_bytes           one value that travels from the program to the judge, as JSON
+    threads               threads of the program, the first one included
+    open_files            file descriptors of the program
     """
 
-    cpu_seconds: float = 1.0
-    wall_seconds: float = 2.0
+    test_cpu_seconds: float = 1.0
+    test_wall_seconds: float = 2.0
+    program_cpu_seconds: float = 10.0
+    program_wall_seconds: float = 20.0
+    judge_cpu_seconds: float = 1.0
     memory_bytes: int = 512 << 20
     output_bytes: int = 1 << 20
-    processes: int = 16
+    reply_bytes: int = 256 << 10
+    threads: int = 16
     open_files: int = 64
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, bool) or not isinstance(value, (int, field.type)) or value <= 0:
-                raise ValueError(f"Limits.{field.name} must be a positive {field.type.__name__}, not {value!r}")
+            value, (least, most) = getattr(self, field.name), _RANGES[field.name]
+            right_kind = _is_number(value) if field.type is float else type(value) is int
+            if not right_kind or not least <= value <= most:
+                raise ValueError(
+                    f"Limits.{field.name} must be {field.type.__name__} from {least} to {most}, not {value!r}"
+                )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one test.
+
+    word        "passed"; "wrong" (an assertion of the test failed, or the printed words differ); "error" (an
+                exception); "timeout"; "crash" (the process ended in the middle); "not run" (the program did not
+                come that far, or no time was left); "void" (the program tampered with the judge)
+    error_type  the exception's type name, for "error"; "AssertionError" for "wrong"; "Timeout"; "Crash"; else None
+    value       for "wrong": a short repr of what the program last returned (cases: printed)
+    line        1-based line of the program where the exception was raised (deepest frame of the program); else None
+    column      0-based column of that place, in characters; None when unknown
+    lines       lines of the program executed in this test, when asked for
+    """
+
+    word: str
+    error_type: str | None = None
+    value: str | None = None
+    line: int | None = None
+    column: int | None = None
+    lines: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one program did.
+    """What one program did. Equal for two runs of the same task but for the fields in CLOCKED.
 
-    stage       see Stage
-    passed      k, the number of tests passed
-    total       T, the number of tests
-    error_type  None when all passed; else the type name of the first failure: an exception's ("NameError",
-                "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout",
-                "Crash" (the process ended without a report), "EntryPointMissing" (absent or not callable). An
-                exception whose class bears an odd name (not an identifier, or one of the words below) is
-                "Exception"
-    line        1-based line of the program where that failure was raised (deepest frame of the program, or
-                the line of a syntax error); None when no line is to blame (a wrong value, a timeout) or known
-    tests       one word a test: "passed", "wrong" (the assertion failed), an exception's type name,
-                "timeout", "crash", or "not run" (nothing left of the time, or the program did not come that
-                far)
-    timed_out   the CPU or wall limit ended the job
-    seconds     elapsed time; the only field that differs between two runs of the same job
-    output      the first 2,000 bytes of stdout and stderr, decoded
+    stage          see Stage
+    passed, total  k and T: tests passed, tests in all
+    error_type     None when all passed; else the first failure's: an exception's type name ("NameError",
+                   "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout",
+                   "Crash", "EntryPointMissing" (absent or not callable), "OutputTruncated" (cases: the limit of
+                   output was reached), "ReplyTooLarge" and "NotPlainData" (a value that cannot travel),
+                   "Tampering", "JudgeTimeout", "SlotLost" (judge or zygote died with this program every time
+                   it was tried). An exception whose class bears an odd name (no identifier) is "Exception"
+    line, column   where in the program that failure was raised; None when no place is to blame or known
+    tests          a Verdict for each test
+    timeout        which limit ended a test first: "cpu", "wall" or "judge"; else None
+    out_of_memory  a MemoryError was raised and not caught
+    signal         name of the signal that ended the program ("SIGSEGV"), unless it was ended by a limit
+    exit_code      status with which the program ended by itself in the middle (calls) or ended (cases)
+    tamper         None, or what was wrong on the line to the judge: no honest program does such a thing by
+                   accident, so nothing passes any more, and stage is at most RUNS
+    output         the first 2,000 bytes of stdout and stderr, decoded (cases: of the first case that failed)
+    lines          executed lines of all tests and of the body, when asked for
+    cpu_seconds    CPU time used by the program's processes
+    seconds        elapsed time
+    peak_bytes     largest resident memory of the program's processes
     """
 
     stage: Stage
@@ -111,61 +209,63 @@ class Outcome:
     total: int
     error_type: str | None
     line: int | None
-    tests: tuple[str, ...]
-    timed_out: bool
-    seconds: float
+    column: int | None
+    tests: tuple[Verdict, ...]
+    timeout: str | None
+    out_of_memory: bool
+    signal: str | None
+    exit_code: int | None
+    tamper: str | None
     output: str
+    lines: tuple[int, ...] | None
+    cpu_seconds: float
+    seconds: float
+    peak_bytes: int
+
+    def to_dict(self) -> dict:
+        """Plain data, the stage by name."""
+        return vars(self) | {"stage": self.stage.name, "tests": [vars(test) for test in self.tests]}
 
     def to_json(self) -> str:
-        """One line of JSON; the stage is written by name."""
-        return json.dumps(dataclasses.asdict(self) | {"stage": self.stage.name})
+        """One line of JSON."""
+        return json.dumps(self.to_dict())
+
+    def without_clock(self) -> "Outcome":
+        """The same with the measured fields at zero: two runs of one task are then equal."""
+        return dataclasses.replace(self, **dict.fromkeys(CLOCKED, 0))
 
 
-# What is left of a job whose slot died under it: nothing was reported.
-DIED = {
-    "parsed": False,
-    "ran": False,
-    "value": False,
-    "error": ["Crash", None],
-    "tests": [],
-    "timed_out": False,
-    "seconds": 0.0,
-    "output": "",
-}
+CLOCKED = ("cpu_seconds", "seconds", "peak_bytes")
 
 
-def judge(job: Job, report: dict) -> Outcome:
-    """Turn a slot's report into an Outcome. `report["tests"]` has a [word, line] for each test run."""
-    results = report["tests"]
-    words = [word for word, _ in results] + ["not run"] * (len(job.tests) - len(results))
-    passed = words.count("passed")
-    if not report["parsed"]:
-        stage = Stage.SYNTAX_ERROR
-    elif not report["ran"]:
-        stage = Stage.PARSES
-    elif passed == len(words):
-        stage = Stage.PASSED
-    elif passed:
-        stage = Stage.PARTIAL
-    else:
-        stage = Stage.OUTPUT if report["value"] else Stage.RUNS
-    error_type, line = report["error"] or _first_failure(results)
+def lost(task: Task, error_type: str, timeout: str | None = None, tamper: str | None = None) -> Outcome:
+    """The outcome of a task about which nothing is known, because its judge did not live to tell."""
     return Outcome(
-        stage=stage,
-        passed=passed,
-        total=len(words),
+        stage=Stage.SYNTAX_ERROR,
+        passed=0,
+        total=task.total,
         error_type=error_type,
-        line=line,
-        tests=tuple(words),
-        timed_out=report["timed_out"],
-        seconds=report["seconds"],
-        output=report["output"],
+        line=None,
+        column=None,
+        tests=(Verdict("not run"),) * task.total,
+        timeout=timeout,
+        out_of_memory=False,
+        signal=None,
+        exit_code=None,
+        tamper=tamper,
+        output="",
+        lines=None,
+        cpu_seconds=0.0,
+        seconds=0.0,
+        peak_bytes=0,
     )
 
 
-def _first_failure(results: list) -> tuple[str | None, int | None]:
-    names = {"wrong": "AssertionError", "timeout": "Timeout", "crash": "Crash"}
-    for word, line in results:
-        if word != "passed":
-            return names.get(word, word), line
-    return None, None
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_string(record: object, owner: str, field: str) -> None:
+    value = getattr(record, field)
+    if not isinstance(value, str):
+        raise ValueError(f"{owner}.{field} must be a string, not {type(value).__name__}")

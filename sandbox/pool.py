@@ -1,175 +1,409 @@
-"""The caller's side: a few zygotes, each with one job at a time; the next job goes to whichever is free.
+"""The trainer's side: some slots, each a judge process with its zygote, fed from one queue by one thread.
 
-Covered (tests in tests/sandbox/test_pool.py): the caller never forks itself (subprocess starts the zygotes,
-with a clean environment), so it may hold threads and CUDA; a zygote that dies or goes silent is replaced and
-its job judged a crash, once; an interrupted run (Ctrl-C) leaves the pool usable; close() leaves no process.
-
-Not covered: calls from several threads at once.
+Covered: the trainer never forks itself (subprocess starts the judges, with a clean environment), so it may hold
+threads and CUDA and be as large as it likes; results come back in order; a batch can be submitted while the trainer
+does something else; a slot that dies or goes silent is replaced and its task tried again, then given up with the
+reason; nothing waits without a deadline; when the trainer dies the kernel ends every process of every slot.
+Not covered: a trainer that is stopped (SIGSTOP): its slots finish what they have and wait.
 """
 
+import contextlib
 import dataclasses
+import json
 import os
+import queue
 import selectors
+import signal
+import socket
 import subprocess  # nosec B404
 import sys
-import tempfile
+import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sandbox.outcome import DIED, Job, Limits, Outcome, judge
-from sandbox.wire import read_message, write_message
+from sandbox import layers
+from sandbox.judge import PYTHON_OPTIONS, START
+from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, lost
+from sandbox.wire import Frames, pack
 
-_ZYGOTE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
-# No site packages (-s -S), no directory of the script or caller on the path (-P), no .pyc files (-B). Not -I:
-# it would ignore PYTHONHASHSEED, and the order of a set would differ from zygote to zygote.
-_PYTHON_OPTIONS = ("-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8")
-# What a zygote may take beyond the job's own limit before it counts as dead.
+# How often a task is tried on slots that die under it. A program cannot end its slot (but for JudgeTimeout, which
+# is final at once), so who does is somebody else, and he may well strike twice: with 200 kills in 5,000 tasks two
+# tries lose about three results, three tries one in twenty such runs.
+_TRIES = 3
+_STARTS = 5  # in a row that may fail before it is an error
+_START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
+# A slot gets its next task while it is at one, so that it does not wait for us.
+_TASKS_AHEAD = 2
 
 
-class Sandbox:
-    """Runs programs against tests, each in a process of its own, `workers` at a time.
+class WeakSandbox(RuntimeError):
+    """The layers that work on this machine are below the minimum."""
 
-        with Sandbox(workers=2) as sandbox:
-            outcomes = sandbox.run([Job(program, tests, "f")])
 
-    Programs see the standard library only, an empty environment, an empty working directory that they cannot
-    write to, no stdin, and the same hash and random seeds each time. The tests of a job share one process, as
-    the lines of a file would. Raises ValueError for workers < 1, RuntimeError when a zygote cannot be started
-    (its stderr is ours).
+class Judge:
+    """Runs programs against tests, `slots` at a time, each program in a process of its own.
+
+        with Judge(slots=2, limits=Limits()) as judge:
+            outcomes = judge.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")])
+
+    Programs see the standard library only, an empty environment, no file they can write to, no network, and the
+    same hash and random seeds each time. May be used from several threads.
+
+    without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
+    allow_weak  go on when the layers that work here are below the minimum (layers.missing_minimum)
+
+    Raises ValueError for slots < 1 or unknown layers, RuntimeError when slots cannot be started, WeakSandbox (one of
+    them) when the minimum is not reached.
     """
 
-    def __init__(self, workers: int = 2, limits: Limits | None = None) -> None:
-        if workers < 1:
-            raise ValueError(f"Sandbox: workers must be at least 1, not {workers}")
-        if not sys.platform.startswith("linux"):
-            raise RuntimeError(f"the sandbox needs Linux, not {sys.platform}")
+    def __init__(
+        self,
+        slots: int = 2,
+        limits: Limits | None = None,
+        *,
+        allow_weak: bool = False,
+        without: Sequence[str] = (),
+    ) -> None:
+        if slots < 1:
+            raise ValueError(f"Judge: slots must be at least 1, not {slots}")
+        layers.left_out(frozenset(without))  # refuses names that it does not know
         self.limits = limits or Limits()
-        self._directory = tempfile.TemporaryDirectory(prefix="sandbox-")
-        # Programs may run as another user, so all may read it; nobody may write to it.
-        os.chmod(self._directory.name, 0o555)  # nosec B103
-        self._slots = [_Slot(self._directory.name) for _ in range(workers)]
-        self._closed = False
+        settings = {"limits": dataclasses.asdict(self.limits), "without": list(without)}
+        self._keeper = _Keeper(slots, self.limits, settings)
+        self._close = weakref.finalize(self, self._keeper.close)
+        self._keeper.start()
         try:
-            for slot in self._slots:
-                slot.start()
-            for slot in self._slots:
-                slot.greet()
+            self.layers = self._keeper.wait_until_up()
+            missing = layers.missing_minimum(self.layers)
+            if missing and not allow_weak:
+                raise WeakSandbox(
+                    f"the sandbox is too weak here to run unknown programs: no {', '.join(missing)} "
+                    "(see `python -m sandbox doctor`)"
+                )
         except BaseException:
             self.close()
             raise
 
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run all jobs; outcomes in the same order. Identical jobs are run once and share an outcome."""
-        if self._closed:
-            raise RuntimeError("Sandbox.run after close()")
-        queue = deque(dict.fromkeys(jobs))
-        outcomes: dict[Job, Outcome] = {}
-        try:
-            while len(outcomes) < len(set(jobs)):
-                for slot in self._slots:
-                    if queue and slot.job is None:
-                        slot.submit(queue.popleft(), self.limits)
-                for slot in self._ready():
-                    job = slot.job
-                    outcomes[job] = judge(job, slot.collect())
-        finally:
-            for slot in self._slots:
-                # After an exception (Ctrl-C): the answer would come to the next run.
-                if slot.job is not None:
-                    slot.stop()
-        return [outcomes[job] for job in jobs]
+    def run(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """All outcomes, in the order of the tasks. Equal tasks are run once and share an outcome."""
+        with self.submit(tasks) as batch:
+            return batch.outcomes()
 
-    def _ready(self) -> list["_Slot"]:
-        """Wait for busy slots; those that have answered, have died, or are overdue."""
-        busy = [slot for slot in self._slots if slot.job is not None]
-        with selectors.DefaultSelector() as selector:
-            for slot in busy:
-                selector.register(slot.process.stdout, selectors.EVENT_READ, slot)
-            until = min(slot.deadline for slot in busy)
-            events = selector.select(max(0.0, until - time.monotonic()))
-        ready = [key.data for key, _ in events]
-        overdue = [slot for slot in busy if slot not in ready and slot.deadline <= time.monotonic()]
-        for slot in overdue:
-            slot.process.kill()  # collect() then finds it dead
-        return ready + overdue
+    def stream(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
+        """(index of the task, outcome), each as it is finished."""
+        with self.submit(tasks) as batch:
+            yield from batch
+
+    def submit(self, tasks: Sequence[Task]) -> "Batch":
+        """Start on the tasks and return at once; ask the Batch for what has become of them."""
+        return self._keeper.submit(Batch(tasks))
 
     def close(self) -> None:
-        """End all zygotes and remove the working directory. May be called twice."""
-        self._closed = True
-        for slot in self._slots:
-            slot.stop()
-        self._directory.cleanup()
+        """End all processes. May be called twice. A batch that is not finished raises RuntimeError to who waits."""
+        self._close()
 
-    def __enter__(self) -> "Sandbox":
+    def __enter__(self) -> "Judge":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
 
-class _Slot:
-    """One zygote and the job it is at, if any."""
+class Batch:
+    """Tasks under way. Iterate once for (index, outcome) as they finish, or ask for `outcomes()`."""
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.indices: dict[Task, list[int]] = {}
+        for index, task in enumerate(tasks):
+            self.indices.setdefault(task, []).append(index)
+        self.count, self.cancelled = len(tasks), False
+        self.wake = lambda: None  # set by the keeper
+        self.finished: queue.SimpleQueue = queue.SimpleQueue()  # (index, outcome), or an exception
+
+    def __iter__(self) -> Iterator[tuple[int, Outcome]]:
+        while self.count:
+            item = self.finished.get()
+            if isinstance(item, BaseException):
+                raise item
+            self.count -= 1
+            yield item
+
+    def outcomes(self) -> list[Outcome]:
+        """All outcomes, in the order of the tasks."""
+        found = dict(self)
+        return [found[index] for index in sorted(found)]
+
+    def cancel(self) -> None:
+        """Do not begin what has not begun, and end what is under way."""
+        self.cancelled = True
+        self.wake()
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.cancel()
+
+
+class _Entry:
+    """One task in the queue."""
+
+    def __init__(self, batch: Batch, task: Task) -> None:
+        self.batch, self.task, self.tries = batch, task, 0
+
+    def finish(self, outcome: Outcome) -> None:
+        for index in self.batch.indices[self.task]:
+            self.batch.finished.put((index, outcome))
+
+    def packed(self) -> bytes:
+        """The task as a frame for the judge."""
+        cases = [[case.stdin, case.stdout] for case in self.task.cases]
+        return pack(vars(self.task) | {"cases": cases})
+
+
+class _Keeper(threading.Thread):
+    """The thread that starts, feeds, watches and replaces the slots.
+
+    It starts the judges itself, because the kernel ties their lives to the thread that started them.
+    """
+
+    def __init__(self, slots: int, limits: Limits, settings: dict) -> None:
+        super().__init__(name="sandbox", daemon=True)
+        self.limits, self.lock = limits, threading.Lock()
+        self.slots = [_Slot(settings) for _ in range(slots)]
+        self.entries: deque[_Entry] = deque()
+        self.batches: weakref.WeakSet[Batch] = weakref.WeakSet()
+        self.closing, self.failed_starts = False, 0
+        self.up: queue.SimpleQueue = queue.SimpleQueue()  # the layers' status once all slots are up, or an exception
+        self.wake_reader, self.wake_writer = os.pipe()
+        self.ended = False
+
+    # Called from other threads
+
+    def submit(self, batch: Batch) -> Batch:
+        with self.lock:
+            if self.ended or self.closing:
+                raise RuntimeError("the Judge is closed")
+            self.batches.add(batch)
+            batch.wake = self._wake
+            self.entries.extend(_Entry(batch, task) for task in batch.indices)
+        self._wake()
+        return batch
+
+    def wait_until_up(self) -> dict[str, str]:
+        item = self.up.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def close(self) -> None:
+        with self.lock:
+            self.closing = True
+        self._wake()
+        if threading.current_thread() is not self:
+            self.join()
+
+    def _wake(self) -> None:
+        with self.lock:
+            if not self.ended:
+                os.write(self.wake_writer, b"!")
+
+    # The thread
+
+    def run(self) -> None:
+        reason: BaseException = RuntimeError("the Judge is closed")
+        try:
+            self._serve()
+        except Exception as error:  # told to whoever waits, which is another thread
+            reason = error
+        finally:
+            self._end(reason)
+
+    def _serve(self) -> None:
+        for slot in self.slots:
+            slot.start()
+        is_up = False
+        while not self.closing:
+            self._replace()
+            self._feed()
+            for slot in self._ready():
+                self._hear(slot)
+            if not is_up and all(slot.status is not None for slot in self.slots):
+                is_up = True
+                self.up.put(self.slots[0].status)
+
+    def _replace(self) -> None:
+        """Start dead slots anew; what they were at goes back to the front of the queue, or is given up."""
+        for slot in self.slots:
+            if slot.entries and all(entry.batch.cancelled for entry in slot.entries):
+                slot.process.kill()
+                slot.end()
+            if slot.process is not None:
+                continue
+            if slot.status is None:
+                self.failed_starts += 1
+                if self.failed_starts >= _STARTS:
+                    raise RuntimeError(f"the sandbox does not start (its judge ended with status {slot.exit_code})")
+            waiting = list(slot.entries)
+            slot.entries.clear()
+            if waiting:
+                waiting[0].tries += 1  # the others had not begun
+                if slot.exit_code == -signal.SIGPROF:
+                    entry = waiting.pop(0)
+                    entry.finish(lost(entry.task, "JudgeTimeout", "judge"))
+                elif waiting[0].tries == _TRIES:
+                    entry = waiting.pop(0)
+                    entry.finish(lost(entry.task, "SlotLost"))
+            self.entries.extendleft(reversed(waiting))
+            slot.start()
+
+    def _feed(self) -> None:
+        for ahead in range(_TASKS_AHEAD):
+            for slot in self.slots:
+                if slot.status is not None and len(slot.entries) == ahead and (entry := self._next_entry()):
+                    slot.give(entry, self._deadline(entry.task))
+
+    def _next_entry(self) -> _Entry | None:
+        with self.lock:
+            while self.entries:
+                entry = self.entries.popleft()
+                if not entry.batch.cancelled:
+                    return entry
+        return None
+
+    def _deadline(self, task: Task) -> float:
+        """Seconds after which a slot counts as stuck. Generous: its own limits come first."""
+        return 2 * (self.limits.program_wall_seconds + task.total * self.limits.judge_cpu_seconds) + _GRACE_SECONDS
+
+    def _ready(self) -> list["_Slot"]:
+        """Wait. Returns the slots that have something to say, have died, or (killed here) are overdue."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.wake_reader, selectors.EVENT_READ)
+            for slot in self.slots:
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if slot.outbox else 0)
+                selector.register(slot.channel, events, slot)
+            until = min(slot.deadline for slot in self.slots)
+            events = selector.select(None if until == float("inf") else max(0.0, until - time.monotonic()))
+        for slot in self.slots:
+            if slot.deadline <= time.monotonic():
+                slot.process.kill()  # it is then heard to be dead
+        if any(key.data is None for key, _ in events):
+            os.read(self.wake_reader, 1 << 16)
+        return [key.data for key, _ in events if key.data is not None]
+
+    def _hear(self, slot: "_Slot") -> None:
+        try:
+            messages = slot.exchange()
+        except OSError:
+            messages = None
+        if messages is None:
+            slot.end()
+            return
+        for message in messages:
+            if slot.status is None:
+                slot.status, self.failed_starts = message, 0
+                slot.deadline = float("inf")
+            else:
+                entry = slot.entries.popleft()
+                entry.finish(_read_outcome(message))
+                slot.deadline = time.monotonic() + self._deadline(slot.entries[0].task) if slot.entries else float("inf")
+
+    def _end(self, reason: BaseException) -> None:
+        for slot in self.slots:
+            slot.hang_up()
+        for slot in self.slots:
+            slot.end()
+        with self.lock:
+            self.ended = True
+            os.close(self.wake_reader)
+            os.close(self.wake_writer)
+        self.up.put(reason)
+        for batch in list(self.batches):
+            batch.finished.put(reason)
+
+
+class _Slot:
+    """One judge process, the tasks that it has, and the socket to it."""
+
+    def __init__(self, settings: dict) -> None:
+        self.settings = settings
         self.process: subprocess.Popen | None = None
-        self.job: Job | None = None
-        self.deadline = 0.0  # on time.monotonic
+        self.channel: socket.socket | None = None
+        self.entries: deque[_Entry] = deque()
+        self.status: dict[str, str] | None = None  # of its layers, once it is up
+        self.exit_code: int | None = None
+        self.deadline = float("inf")  # on time.monotonic
 
     def start(self) -> None:
         environment = {"PYTHONHASHSEED": "0"}
         if "LD_LIBRARY_PATH" in os.environ:  # some builds of Python do not start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        self.channel, theirs = socket.socketpair()
         # A fixed command, this project's own script, no shell.
         self.process = subprocess.Popen(  # nosec B603
-            [sys.executable, *_PYTHON_OPTIONS, _ZYGOTE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            cwd=self.directory,
+            [sys.executable, *PYTHON_OPTIONS, START, "judge"],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
             env=environment,
-            start_new_session=True,  # Ctrl-C at the terminal is the caller's affair
+            start_new_session=True,  # Ctrl-C at the terminal is the trainer's affair
         )
+        theirs.close()
+        self.channel.setblocking(False)
+        self.frames, self.outbox = Frames(), bytearray(pack(self.settings))
+        self.status, self.exit_code = None, None
+        self.deadline = time.monotonic() + _START_SECONDS
 
-    def greet(self) -> None:
-        """Wait until the zygote is up: one that cannot start is an error, not a row of crashed jobs."""
-        if read_message(self.process.stdout.fileno()) is None:
-            raise RuntimeError(f"the sandbox's zygote did not start (exit status {self.process.wait()})")
+    def give(self, entry: _Entry, seconds: float) -> None:
+        if not self.entries:
+            self.deadline = time.monotonic() + seconds
+        self.entries.append(entry)
+        self.outbox += entry.packed()
 
-    def submit(self, job: Job, limits: Limits) -> None:
-        if self.process is None or self.process.poll() is not None:
-            self.stop()
-            self.start()
-            self.greet()
-        self.job = job
-        self.deadline = time.monotonic() + limits.wall_seconds + _GRACE_SECONDS
-        message = {"job": dataclasses.asdict(job), "limits": dataclasses.asdict(limits)}
+    def exchange(self) -> list | None:
+        """Send what can be sent, receive what has come; None when the judge has hung up."""
+        with contextlib.suppress(BlockingIOError):
+            while self.outbox:
+                del self.outbox[: self.channel.send(self.outbox)]
+        messages = []
         try:
-            write_message(self.process.stdin.fileno(), message)
-        except BrokenPipeError:
-            self.process.kill()  # collect() then finds it dead
+            part = self.channel.recv(1 << 18)
+        except BlockingIOError:
+            return messages
+        if not part:
+            return None
+        self.frames.feed(part)
+        while (body := self.frames.next()) is not None:
+            messages.append(json.loads(body))
+        return messages
 
-    def collect(self) -> dict:
-        """The report of the job at hand; DIED when the zygote is gone."""
-        report = read_message(self.process.stdout.fileno())
-        self.job = None
-        if report is None:
-            self.stop()
-            return DIED
-        return report
+    def hang_up(self) -> None:
+        """The judge notices, unless it is busy, and leaves; its zygote leaves with it."""
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
 
-    def stop(self) -> None:
-        """End the zygote, busy or not: it notices the closed pipe, kills its child and leaves."""
-        self.job = None
+    def end(self) -> None:
+        """The judge is to be gone after this."""
+        self.hang_up()
         if self.process is None:
             return
-        self.process.stdin.close()
         try:
-            self.process.wait(timeout=2.0)
+            self.exit_code = self.process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+            self.exit_code = self.process.wait()
         self.process = None
+
+
+def _read_outcome(fields: dict) -> Outcome:
+    """An Outcome from its plain form."""
+    tests = tuple(Verdict(**test | {"lines": _tuple(test["lines"])}) for test in fields["tests"])
+    return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests, "lines": _tuple(fields["lines"])})
+
+
+def _tuple(lines: list | None) -> tuple | None:
+    return None if lines is None else tuple(lines)

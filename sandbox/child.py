@@ -1,0 +1,288 @@
+"""What happens inside the child, once it is confined: compile the program, run its body, answer calls.
+
+What is said over the socket, in frames (wire.py), `<` to the judge and `>` from it:
+
+    < ["hello"]                           before the program is read; the kernel adds our process id
+    > [program, is_script]
+    < ["syntax", type, line, column]      it does not compile; the end
+    < ["parsed"]
+    < ["failed", type, line, column]      its body raised; the end. Of a script also: SystemExit, with status
+    > [nonce, names]                      read only now: until here nobody in this process knows the nonce
+    < [nonce, handles]                    for each name the handle of the callable that the program gives it, or null
+    > [nonce, operation, handle, ...]     see _OPERATIONS
+    < [nonce, "value", value]
+      [nonce, "raised", type, message, line, column]      [nonce, "stop"] (of "next")
+      [nonce, "too large"]      [nonce, "not plain"]
+
+Covered: an honest program is reported as it is: hostile exceptions (`__str__`, `__class__`, metaclass, huge names)
+are named without running any of their code; values of subclasses are stripped to their built-in base by the base's
+own methods, so a list with an odd `__iter__` is the list that it stores.
+Not covered: anything that is said here may be said by the program instead, because it lives in the same process; and
+a program that breaks `json` or `builtins` breaks its own answers. Nothing depends on it: tests and expected values
+are not here, and the judge compares what it decodes itself.
+"""
+
+import contextlib
+import importlib
+import itertools
+import mmap
+import os
+import random
+import site
+import sys
+import threading
+import types
+from collections import deque
+
+from sandbox import wire
+
+JUDGE_FD = 100
+LINES_FD = 101
+PROGRAM = "<program>"
+_NAME_CAP, _MESSAGE_CAP = 80, 1000
+
+site.setquit()  # exit() and quit(), which the option -S leaves out
+_exit = os._exit  # a program can replace the one in `os`, and would then not end
+_true_name = type.__dict__["__name__"].__get__
+_true_bases = type.__dict__["__mro__"].__get__
+_true_traceback = BaseException.__dict__["__traceback__"].__get__
+_true_arguments = BaseException.__dict__["args"].__get__
+
+
+def serve(reply_cap: int, line_count: int) -> None:
+    """Run one program; returns when the judge is done with it (or a script with itself).
+
+    reply_cap   bytes of one reply
+    line_count  executed lines up to this one are marked in the file LINES_FD; 0 for none
+    """
+    wire.write_frame(JUDGE_FD, ["hello"])
+    program, is_script = wire.read_frame(JUDGE_FD)
+    module = _fresh_module("__main__" if is_script else "program")
+    try:
+        code = compile(program, PROGRAM, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
+        wire.write_frame(JUDGE_FD, ["syntax", _name(error), line, column - 1 if column else None])
+        return
+    wire.write_frame(JUDGE_FD, ["parsed"])
+    if line_count:
+        _mark_lines(line_count)
+    status = _run_body(code, module.__dict__, program)
+    if is_script:
+        _end_script(status)
+    elif status is None:
+        _answer_calls(module.__dict__, program, reply_cap)
+
+
+def _fresh_module(name: str) -> types.ModuleType:
+    """The program's module, in the place of `__main__`; our own modules are no longer to be had by name."""
+    module = types.ModuleType(name)
+    for known in _OUR_MODULES:
+        del sys.modules[known]
+    sys.modules[name] = sys.modules["__main__"] = module
+    return module
+
+
+def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None:
+    """Run the module body. None when it came to its end; else, after a word to the judge, the exit status."""
+    try:
+        # Running the program is the purpose; the process is confined.
+        exec(code, namespace)  # nosec B102
+    except BaseException as error:  # SystemExit too: leaving the body early is a failure like any other
+        status = _exit_status(error)
+        flush()
+        wire.write_frame(JUDGE_FD, ["failed", _name(error), *_place(error, program), status])
+        return status
+    return None
+
+
+def _exit_status(error: BaseException) -> int:
+    """The status that Python would end with: 0 for exit() and exit(0), n for exit(n), else 1."""
+    if type(error) is not SystemExit:
+        return 1
+    code = (*_true_arguments(error), None)[0]
+    if code is None:
+        return 0
+    return code & 0xFF if type(code) is int else 1
+
+
+def _end_script(status: int | None) -> None:
+    """End as a script does: threads are waited for, output is flushed, then the status."""
+    threading._shutdown()
+    flush()
+    _exit(status or 0)
+
+
+def flush() -> None:
+    """Write out what print() still holds. What does not go is lost: it is beyond the limit, or stdout is closed."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+# Calls --------------------------------------------------------------------------------------------------------
+
+
+class _TooDeep(Exception):
+    """A value that cannot be written: it contains itself, or is nested deeper than Python recurses."""
+
+
+def _answer_calls(namespace: dict, program: str, reply_cap: int) -> None:
+    objects: list = []  # behind the handles; kept alive, so that an id is never given twice
+    numbers: dict[int, int] = {}
+
+    def handle(value: object) -> dict:
+        """Stripped to a built-in base if there is one, else a handle."""
+        kind = type(value)
+        for base in _true_bases(kind)[1:]:
+            if base in _STRIP:
+                return wire.to_plain(_STRIP[base](value), handle)
+        number = numbers.setdefault(id(value), len(objects))
+        if number == len(objects):
+            objects.append(value)
+        return {"handle": [number, _class_name(kind)]}
+
+    def write(value: object) -> object:
+        try:
+            return wire.to_plain(value, handle)
+        except RecursionError:
+            raise _TooDeep from None
+
+    read = wire.reader(lambda number, _name: objects[number])
+    nonce, names = wire.read_frame(JUDGE_FD)
+    found = [namespace.get(name) for name in names]
+    wire.write_frame(JUDGE_FD, [nonce, [handle(value) if callable(value) else None for value in found]])
+    while True:
+        request = wire.read_body(JUDGE_FD)
+        if request is None:
+            return
+        nonce, operation, *arguments = read(request)
+        reply = _perform(operation, arguments, write, program)
+        flush()
+        frame = wire.pack([nonce, *reply])
+        wire.write_bytes(JUDGE_FD, frame if len(frame) <= reply_cap else wire.pack([nonce, "too large"]))
+
+
+def _perform(operation: str, arguments: list, write, program: str) -> list:
+    try:
+        return ["value", write(_OPERATIONS[operation](*arguments))]
+    except _TooDeep:
+        return ["not plain"]
+    except StopIteration as error:
+        if operation == "next":
+            return ["stop"]
+        return _raised(error, program)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of the program as well
+        return _raised(error, program)
+
+
+def _raised(error: BaseException, program: str) -> list:
+    arguments = _true_arguments(error)
+    message = arguments[0] if len(arguments) == 1 and type(arguments[0]) is str else ""
+    return ["raised", _name(error), message[:_MESSAGE_CAP], *_place(error, program)]
+
+
+def _put(target: object, key: object, value: object) -> None:
+    target[key] = value
+
+
+# What a test can do with something that stays here: a function, a class, an instance, an iterator. There is no
+# `==`, `in`, isinstance, order or truth among them: these would be the program's own word on whether it is right.
+_OPERATIONS = {
+    "call": lambda target, positional, named: target(*positional, **dict(named)),
+    "get": getattr,
+    "set": setattr,
+    "len": len,
+    "item": lambda target, key: target[key],
+    "put": _put,
+    "iter": iter,
+    "next": next,
+    "str": str,
+}
+
+# How a value of a subclass becomes its base's, by the base's own methods: nothing of the subclass runs.
+_STRIP = {
+    int: lambda value: int.__add__(value, 0),
+    float: lambda value: float.__add__(value, 0.0),
+    complex: lambda value: complex.__add__(value, 0j),
+    str: lambda value: str.__getitem__(value, slice(None)),
+    bytes: lambda value: bytes.__getitem__(value, slice(None)),
+    bytearray: lambda value: bytearray.__getitem__(value, slice(None)),
+    list: lambda value: list.__getitem__(value, slice(None)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
+    dict: lambda value: dict(dict.items(value)),
+    deque: lambda value: deque(deque.__iter__(value)),
+}
+
+
+# Names and places ---------------------------------------------------------------------------------------------
+
+
+def _class_name(kind: type) -> str:
+    name = str.__getitem__(_true_name(kind), slice(0, _NAME_CAP))
+    return name if name.isascii() and name.isidentifier() else ""
+
+
+def _name(error: BaseException) -> str:
+    """The type's name, without running any code of the program (no attribute of the error is looked up)."""
+    return _class_name(type(error)) or "Exception"
+
+
+def _place(error: BaseException, program: str) -> tuple[int | None, int | None]:
+    """Line (from 1) and column (from 0, in characters) of the deepest frame that belongs to the program."""
+    deepest, traceback = None, _true_traceback(error)
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == PROGRAM:
+            deepest = traceback
+        traceback = traceback.tb_next
+    if deepest is None or deepest.tb_lineno is None:
+        return None, None
+    positions = deepest.tb_frame.f_code.co_positions()
+    line, _, column, _ = next(itertools.islice(positions, deepest.tb_lasti // 2, None))
+    if line is None or column is None:
+        return deepest.tb_lineno, None
+    # Python counts bytes of UTF-8. Only "\n" ends a line of source here (compile has turned "\r\n" into it).
+    lines = program.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if line > len(lines):  # code that the program compiled itself, under our file name
+        return line, None
+    return line, len(lines[line - 1].encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore"))
+
+
+def _mark_lines(count: int) -> None:
+    """Mark each line of the program that is executed in a map shared with the judge: it survives a crash."""
+    marks = mmap.mmap(LINES_FD, count + 1)
+    os.close(LINES_FD)
+
+    def local(frame: types.FrameType, event: str, _argument: object):
+        if event == "line" and frame.f_lineno <= count:
+            marks[frame.f_lineno] = 1
+        return local
+
+    def trace(frame: types.FrameType, _event: str, _argument: object):
+        return local if frame.f_code.co_filename == PROGRAM else None
+
+    threading.settrace(trace)
+    sys.settrace(trace)
+
+
+PRELOAD = """
+abc array ast bisect calendar cmath collections copy copyreg dataclasses datetime decimal enum fractions functools
+hashlib heapq inspect io itertools json keyword math numbers operator pprint queue random re reprlib statistics
+string struct textwrap threading time traceback types typing unicodedata
+"""
+
+
+_OUR_MODULES: list[str] = []
+
+
+def preload() -> None:
+    """In the zygote, once: what each child would otherwise do for itself, and pay for in copied pages.
+
+    Loads what short programs import, seeds `random`, notes which modules are ours.
+    """
+    for name in PRELOAD.split():
+        importlib.import_module(name)
+    random.seed(0)
+    _OUR_MODULES[:] = [name for name in sys.modules if name.partition(".")[0] == "sandbox"]
