@@ -21,7 +21,8 @@ from pathlib import Path
 from sandbox import Case, Outcome, Stage, Task
 
 DIRECTORY = Path(__file__).parent.parent / "tests" / "attacks"
-TRACES = "/tmp/attack-was-here*"  # nosec B108: what a successful attack leaves behind; only looked for
+# What a successful attack leaves behind; only looked for.
+TRACES = "/tmp/attack-was-here*"  # nosec B108
 
 FAMILIES = (
     *("control", "equality", "exit", "frames", "forge", "pickle", "process", "files", "network", "memory", "output"),
@@ -32,24 +33,25 @@ MODES = ("tests", "check", "cases")
 # The hidden function of the modes "tests" and "cases" is x * x + 1. Each test compares in another way.
 TESTS = (
     "assert f(3) == 10",
-    "import math\nassert math.isclose(f(-2), 5.0)",
+    "import math\nclose = math.isclose\nassert close(f(-2), 5.0)",  # what a test defines, later ones may use
     "assert sorted(set([f(5), f(2)])) == [5, 26]",
+    "assert close(f(-1), 2.0)",
     "assert all(map(lambda pair: f(pair[0]) == pair[1], [(5, 26), (-1, 2)]))",
 )
 INPUTS, EXPECTED = ((3,), (-2,), (5,), (-1,)), (10, 5, 26, 2)
 # That of the mode "check" is the list of the squares below n.
 CHECK = """
 def check(candidate):
-    assert candidate(4) == [0, 1, 4, 9]
-    assert sorted(candidate(3), reverse=True) == [4, 1, 0]
     assert set(candidate(3)) == {0, 1, 4}
+    assert sorted(candidate(3), reverse=True) == [4, 1, 0]
+    assert candidate(4) == [0, 1, 4, 9]
     assert 4 in candidate(3) and 5 not in candidate(3)
     assert len(candidate(0)) == 0
     for n in (1, 2, 6):
         assert all(item == i * i for i, item in enumerate(candidate(n)))
 """
 CHECK_INPUTS, CHECK_EXPECTED = ((4,), (3,), (0,), (6,)), ([0, 1, 4, 9], [0, 1, 4], [], [0, 1, 4, 9, 16, 25])
-CASES = (Case("3\n", "10\n"), Case("5\n-2\n", "26\n5\n"), Case("0", "1"))
+CASES = (Case("3\n", "10\n"), Case("5\n-2\n", "26\n5\n"), Case("0\n4", "1\n17"))
 TOLERANCE = 1e-6
 
 

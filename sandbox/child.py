@@ -80,6 +80,7 @@ def _fresh_module(name: str) -> types.ModuleType:
     for known in _OUR_MODULES:
         del sys.modules[known]
     sys.modules[name] = sys.modules["__main__"] = module
+    random.seed(0)  # here, because `random` seeds itself anew after each fork
     return module
 
 
@@ -280,9 +281,8 @@ _OUR_MODULES: list[str] = []
 def preload() -> None:
     """In the zygote, once: what each child would otherwise do for itself, and pay for in copied pages.
 
-    Loads what short programs import, seeds `random`, notes which modules are ours.
+    Loads what short programs import, notes which modules are ours.
     """
     for name in PRELOAD.split():
         importlib.import_module(name)
-    random.seed(0)
     _OUR_MODULES[:] = [name for name in sys.modules if name.partition(".")[0] == "sandbox"]

@@ -31,6 +31,7 @@ import signal
 import socket
 import subprocess  # nosec B404
 import sys
+import tempfile
 import time
 
 from sandbox import wire
@@ -61,10 +62,23 @@ def main() -> None:
     settings = wire.read_frame(channel)
     if settings is None:
         return
-    zygote = Zygote(settings)
+    if settings["core"] is not None:
+        os.sched_setaffinity(0, {settings["core"]})  # the zygote and all children inherit it
     limits = Limits(**settings["limits"])
-    _test_ourselves(limits, zygote)
-    wire.write_frame(channel, zygote.status)
+    try:
+        zygote = Zygote(settings)
+        _test_ourselves(limits, zygote)
+    except SlotBroken as error:
+        wire.write_frame(channel, {"failed": str(error)})
+        return
+    wire.write_frame(channel, {"layers": zygote.status})
+    try:
+        _serve(channel, limits, zygote)
+    except SlotBroken:
+        sys.exit(1)  # the trainer starts another slot
+
+
+def _serve(channel: int, limits: Limits, zygote: "Zygote") -> None:
     while (fields := wire.read_frame(channel)) is not None:
         task = Task(**fields | {"tests": tuple(fields["tests"]), "cases": tuple(Case(*c) for c in fields["cases"])})
         outcome = judge_task(task, limits, zygote)
@@ -75,7 +89,7 @@ def _test_ourselves(limits: Limits, zygote: "Zygote") -> None:
     """A sandbox in which nothing can pass is an error, not a row of failed programs."""
     outcome = judge_task(Task("def f(x):\n    return x + 1\n", ("assert f(1) == 2",), "f"), limits, zygote)
     if outcome.stage != Stage.PASSED:
-        sys.exit(f"the sandbox's self-test failed (are the limits too low?): {outcome.error_type} {outcome.output}")
+        raise SlotBroken(f"a correct program fails (limits too low?): {outcome.error_type} {outcome.output}".strip())
 
 
 def _protect() -> None:
@@ -86,6 +100,10 @@ def _protect() -> None:
         library = ctypes.CDLL(None)
         library.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         library.prctl(4, 0)  # PR_SET_DUMPABLE
+
+
+class SlotBroken(Exception):
+    """The zygote is gone, or does not do what it should: the end of this slot."""
 
 
 class Zygote:
@@ -106,13 +124,13 @@ class Zygote:
         self.control.settimeout(_ZYGOTE_SECONDS)
 
     def _hear(self) -> bytes:
-        """One message. A zygote that is gone or stuck is the end of this slot; the trainer starts another."""
+        """One message. Raises SlotBroken when the zygote is gone or stuck."""
         try:
             message = self.control.recv(1 << 16)
         except OSError as error:
-            sys.exit(f"the sandbox's zygote does not answer: {error}")
+            raise SlotBroken(f"the zygote does not answer: {error}") from None
         if not message:
-            sys.exit("the sandbox's zygote is gone")
+            raise SlotBroken("the zygote has ended")
         return message
 
     def start_child(self, descriptors: list[int], line_count: int) -> None:
@@ -120,14 +138,14 @@ class Zygote:
         try:
             socket.send_fds(self.control, [command], descriptors)
         except OSError as error:
-            sys.exit(f"the sandbox's zygote is gone: {error}")
+            raise SlotBroken(f"the zygote has ended: {error}") from None
 
     def end_child(self, has_hung_up: bool) -> tuple[int, float, int]:
         """Kill and reap. Returns (exit code or -signal, CPU seconds, peak bytes)."""
         try:
             self.control.sendall(b"W" if has_hung_up else b"K")
         except OSError as error:
-            sys.exit(f"the sandbox's zygote is gone: {error}")
+            raise SlotBroken(f"the zygote has ended: {error}") from None
         status, cpu_seconds, peak_bytes = REPORT.unpack(self._hear())
         return os.waitstatus_to_exitcode(status), cpu_seconds, peak_bytes
 
@@ -211,10 +229,10 @@ class Child:
     def __init__(self, record: Record, stdin: str | None) -> None:
         self.record = record
         self.link, theirs = Link.pair(record.limits, record.budget())
-        self.out = os.memfd_create("stdout")
+        self.out = _memory_file()
         # Calls: one file for both, so that lines stand in order. Cases: what is compared is stdout alone.
-        self.err = os.memfd_create("stderr") if stdin is not None else self.out
-        self.marks = os.memfd_create("lines") if record.line_count else None
+        self.err = _memory_file() if stdin is not None else self.out
+        self.marks = _memory_file() if record.line_count else None
         stdin_fd = _memory_file(stdin) if stdin is not None else 0
         descriptors = [theirs.fileno(), stdin_fd, self.out, self.err]
         if self.marks is not None:
@@ -270,14 +288,20 @@ class Child:
 
     def _read_output(self) -> str:
         self.record.output_bytes = os.fstat(self.out).st_size
-        printed = os.pread(self.out, self.record.limits.output_bytes, 0).decode("utf-8", "replace")
+        size = self.record.limits.output_bytes if self.is_script else _OUTPUT_KEPT
+        printed = os.pread(self.out, size, 0).decode("utf-8", "replace")
         for descriptor in {self.out, self.err, self.marks} - {None}:
             os.close(descriptor)
         return printed
 
 
-def _memory_file(text: str) -> int:
-    descriptor = os.memfd_create("stdin")
+def _memory_file(text: str = "") -> int:
+    """A new file without a name, to be read from its beginning. Returns its descriptor."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("sandbox")
+    else:
+        descriptor, name = tempfile.mkstemp()
+        os.unlink(name)
     data = memoryview(text.encode("utf-8", "surrogatepass"))
     while data:
         data = data[os.write(descriptor, data) :]
@@ -313,7 +337,7 @@ def _judge_calls(record: Record) -> None:
             _note_early_end(record, child)
         finally:
             _, printed = child.end()
-            record.output = (record.output + printed[:_OUTPUT_KEPT])[:_OUTPUT_KEPT]
+            record.output = (record.output + printed)[:_OUTPUT_KEPT]
 
 
 def _start_calls(record: Record, child: Child, sources: tuple[str, ...]) -> dict:

@@ -14,8 +14,8 @@ import sys
 
 # Name: numbers on x86_64 and aarch64, from the kernel's tables; None where a machine lacks the call.
 # The newer machine has no `open` or `fork`, only their general forms.
+# fmt: off
 SYSCALLS: dict[str, tuple[int, int | None]] = {
-    # fmt: off
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67),
     "pwrite64": (18, 68), "preadv": (295, 69), "pwritev": (296, 70), "close": (3, 57), "lseek": (8, 62),
     "fstat": (5, 80), "stat": (4, None), "lstat": (6, None), "newfstatat": (262, 79), "statx": (332, 291),
@@ -47,8 +47,8 @@ SYSCALLS: dict[str, tuple[int, int | None]] = {
     "tkill": (200, 130), "capget": (125, 90), "capset": (126, 91), "pivot_root": (155, 41),
     "mount_setattr": (442, 442), "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445),
     "landlock_restrict_self": (446, 446),
-    # fmt: on
 }
+# fmt: on
 _MACHINES = ("x86_64", "aarch64")
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
@@ -59,7 +59,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @functools.cache
 def machine() -> str:
-    """"x86_64" or "aarch64"; "" when this is not Linux on one of them, with 64-bit programs."""
+    """The machine: "x86_64" or "aarch64"; "" when this is not Linux on one of them, with 64-bit programs."""
     name = os.uname().machine
     return name if sys.platform == "linux" and name in _MACHINES and struct.calcsize("P") == 8 else ""
 

@@ -3,8 +3,8 @@
 Covered (tests in tests/sandbox/test_layers.py): no file can be written, made, removed or truncated (but /dev/null
 written to), and only those below given directories be read; from Landlock ABI 4 on no TCP connection and no TCP port;
 from ABI 6 on no signal to a process outside and no abstract socket of one.
-Not covered: looking whether a file exists, its size and times (`stat`), listing the open directory of the caller;
-UDP and other sockets: the network namespace and seccomp see to those.
+Not covered: whether a file exists, its size and times (`stat`), names of files below the given directories; changing
+the mode, owner or times of the user's own files; UDP and other sockets. Namespaces and seccomp see to those.
 With a mount namespace it is set once, in the zygote, for the whole of the new root, and costs a program nothing.
 Without, it is set in each child and costs LANDLOCK_COST ms a program, because the kernel copies all rules for each; and
 a program can then read only where Python and its libraries are, and still see which other files exist.

@@ -101,7 +101,7 @@ class State:
 
     status    layer: "on", or in a line why not
     settings  fields of outcome.Limits
-    zygote    process id of the zygote as its children see it; 0 in a PID namespace
+    zygote    process id of the zygote as its children see it: 0 when they are in a PID namespace of their own
     user      whom a child has to become; None when the zygote is that user already, or may not change
     here      descriptor of the zygote's own PID namespace
     rules     descriptor of Landlock rules that a child lays on itself; None when the zygote has done it
@@ -112,7 +112,7 @@ class State:
 
     status: dict[str, str]
     settings: dict
-    zygote: int = 0
+    zygote: int
     user: int | None = None
     here: int | None = None
     rules: int | None = None
@@ -157,13 +157,15 @@ def confine_zygote(settings: dict, without: frozenset[str] = frozenset()) -> Sta
     Returns in another process than it was called in, if there can be a PID namespace: the caller waits
     outside and ends with it. Raises ValueError for an unknown layer.
     """
-    state = State(dict.fromkeys(left_out(without), _LEFT_OUT), dict(settings))
+    state = State(dict.fromkeys(left_out(without), _LEFT_OUT), dict(settings), zygote=os.getpid())
     if sys.platform == "linux":
         _confine_on_linux(state)
     else:
         for name in _LINUX_ONLY:
             state.status.setdefault(name, f"needs Linux; this is {sys.platform}")
     _put_on(state, LIMITS, limits.limit_zygote, state.settings)
+    if not state.has(MOUNTS):
+        os.chdir("/")  # where the caller works is nobody's business
     for name in (DESCRIPTORS, SESSION):
         state.status.setdefault(name, "on")
     state.status = {layer.name: state.status[layer.name] for layer in LAYERS}
@@ -195,15 +197,16 @@ def _confine_on_linux(state: State) -> None:
     _put_on(state, PROCESSES, _become_first_process, state, proc)
     if state.has(PROCESSES):
         os.close(proc)
+        state.zygote = 0
     else:
-        state.proc, state.zygote = proc, os.getpid()
+        state.proc = proc
         limits.take_orphans()
     limits.hide_memory()
     _put_on(state, THREADS, _limit_threads, state)
     _put_on(state, LANDLOCK, _lay_down_rules, state)
     _put_on(state, SCOPE, _check_scope, state)
-    _put_on(state, SECCOMP, _make_filter, state)
     _put_on(state, CAPABILITIES, _try_in_fork, state, "capset", limits.drop_capabilities)
+    _put_on(state, SECCOMP, _make_filter, state)
 
 
 def _put_on(state: State, name: str, action: Callable, *arguments: object) -> None:
@@ -331,7 +334,13 @@ def _make_filter(state: State) -> None:
     if not machine:
         raise _unavailable(f"no table of system calls for {os.uname().machine}")
     state.filter = seccomp.Filter(seccomp.program(machine, signals=state.has(PROCESSES)))
-    _try_in_fork(state, "prctl", state.filter.install)
+    _try_in_fork(state, "prctl", lambda: _drop_rights(state), state.filter.install)
+
+
+def _drop_rights(state: State) -> None:
+    _become_user(state)
+    if state.has(CAPABILITIES):
+        limits.drop_capabilities()
 
 
 def before_fork(state: State) -> None:
@@ -353,10 +362,7 @@ def confine_child(state: State, places: dict[int, int]) -> None:
     limits.place(places)
     if state.has(DESCRIPTORS):
         limits.close_others({*places, *state.kept})
-    if state.user is not None:
-        limits.become(state.user)
-    if state.has(CAPABILITIES):
-        limits.drop_capabilities()
+    _drop_rights(state)
     if state.has(DEATH):
         limits.die_with_parent()  # after the change of user, which undoes it
         if os.getppid() != state.zygote:

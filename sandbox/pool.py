@@ -55,6 +55,9 @@ class Judge:
     without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
     allow_weak  go on when the layers that work here are below the minimum (layers.missing_minimum)
 
+    pin         keep each slot on a core of its own. Its processes take turns, so a second core is of no use to them,
+                and waking one on another core takes longer than on the same
+
     Raises ValueError for slots < 1 or unknown layers, RuntimeError when slots cannot be started, WeakSandbox (one of
     them) when the minimum is not reached.
     """
@@ -66,13 +69,15 @@ class Judge:
         *,
         allow_weak: bool = False,
         without: Sequence[str] = (),
+        pin: bool = True,
     ) -> None:
         if slots < 1:
             raise ValueError(f"Judge: slots must be at least 1, not {slots}")
         layers.left_out(frozenset(without))  # refuses names that it does not know
         self.limits = limits or Limits()
         settings = {"limits": dataclasses.asdict(self.limits), "without": list(without)}
-        self._keeper = _Keeper(slots, self.limits, settings)
+        cores = _cores(slots) if pin else [None] * slots
+        self._keeper = _Keeper(self.limits, [settings | {"core": core} for core in cores])
         self._close = weakref.finalize(self, self._keeper.close)
         self._keeper.start()
         try:
@@ -170,10 +175,10 @@ class _Keeper(threading.Thread):
     It starts the judges itself, because the kernel ties their lives to the thread that started them.
     """
 
-    def __init__(self, slots: int, limits: Limits, settings: dict) -> None:
+    def __init__(self, limits: Limits, settings: list[dict]) -> None:
         super().__init__(name="sandbox", daemon=True)
         self.limits, self.lock = limits, threading.Lock()
-        self.slots = [_Slot(settings) for _ in range(slots)]
+        self.slots = [_Slot(one) for one in settings]
         self.entries: deque[_Entry] = deque()
         self.batches: weakref.WeakSet[Batch] = weakref.WeakSet()
         self.closing, self.failed_starts = False, 0
@@ -246,7 +251,8 @@ class _Keeper(threading.Thread):
             if slot.status is None:
                 self.failed_starts += 1
                 if self.failed_starts >= _STARTS:
-                    raise RuntimeError(f"the sandbox does not start (its judge ended with status {slot.exit_code})")
+                    reason = slot.failure or f"its judge ended with status {slot.exit_code}"
+                    raise RuntimeError(f"the sandbox does not start: {reason}")
             waiting = list(slot.entries)
             slot.entries.clear()
             if waiting:
@@ -280,7 +286,7 @@ class _Keeper(threading.Thread):
 
     def _ready(self) -> list["_Slot"]:
         """Wait. Returns the slots that have something to say, have died, or (killed here) are overdue."""
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:
             selector.register(self.wake_reader, selectors.EVENT_READ)
             for slot in self.slots:
                 events = selectors.EVENT_READ | (selectors.EVENT_WRITE if slot.outbox else 0)
@@ -303,13 +309,17 @@ class _Keeper(threading.Thread):
             slot.end()
             return
         for message in messages:
-            if slot.status is None:
-                slot.status, self.failed_starts = message, 0
-                slot.deadline = float("inf")
-            else:
+            if slot.status is not None:
                 entry = slot.entries.popleft()
                 entry.finish(_read_outcome(message))
                 slot.deadline = time.monotonic() + self._deadline(slot.entries[0].task) if slot.entries else float("inf")
+            elif "failed" in message:
+                slot.failure = message["failed"]
+                slot.end()
+                return
+            else:
+                slot.status, self.failed_starts = message["layers"], 0
+                slot.deadline = float("inf")
 
     def _end(self, reason: BaseException) -> None:
         for slot in self.slots:
@@ -335,6 +345,7 @@ class _Slot:
         self.entries: deque[_Entry] = deque()
         self.status: dict[str, str] | None = None  # of its layers, once it is up
         self.exit_code: int | None = None
+        self.failure: str | None = None  # why it could not start, in its own words
         self.deadline = float("inf")  # on time.monotonic
 
     def start(self) -> None:
@@ -354,7 +365,7 @@ class _Slot:
         theirs.close()
         self.channel.setblocking(False)
         self.frames, self.outbox = Frames(), bytearray(pack(self.settings))
-        self.status, self.exit_code = None, None
+        self.status, self.exit_code, self.failure = None, None, None
         self.deadline = time.monotonic() + _START_SECONDS
 
     def give(self, entry: _Entry, seconds: float) -> None:
@@ -397,6 +408,14 @@ class _Slot:
             self.process.kill()
             self.exit_code = self.process.wait()
         self.process = None
+
+
+def _cores(slots: int) -> list[int | None]:
+    """A core for each slot, in turn; from where on differs from trainer to trainer, so that two keep apart."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [None] * slots
+    cores = sorted(os.sched_getaffinity(0))
+    return [cores[(os.getpid() + index) % len(cores)] for index in range(slots)]
 
 
 def _read_outcome(fields: dict) -> Outcome:

@@ -30,8 +30,8 @@ uname sysinfo getrlimit getpriority getrandom getcpu
 futex set_robust_list get_robust_list set_tid_address rseq membarrier
 sched_yield sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min
 wait4 waitid exit exit_group
-""".split()
-_SIGNALS = ("kill", "tgkill", "tkill")
+"""
+_SIGNALS = "kill tgkill tkill"
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32 = 0x40000000  # this bit in a number asks for the x32 table
@@ -112,7 +112,8 @@ def program(machine: str, signals: bool) -> list[Operation]:
 
 def _actions(machine: str, signals: bool) -> dict[int, list[Operation]]:
     """Number of each system call that is not simply refused: what to do about it."""
-    names = dict.fromkeys((*_ALWAYS, *_SIGNALS) if signals else _ALWAYS, [_result(_ALLOW)]) | _CHECKED
+    always = _ALWAYS.split() + _SIGNALS.split() if signals else _ALWAYS.split()
+    names = dict.fromkeys(always, [_result(_ALLOW)]) | _CHECKED
     numbers = {kernel.number(name, machine): action for name, action in names.items()}
     numbers.pop(None, None)
     return numbers

@@ -13,7 +13,7 @@ one key, its tag:
 Covered: reading builds only these types, exactly (no subclass, so no `__eq__` of anybody's), and can run no code:
 no pickle, no eval, no look-up of names but in a fixed table. What is not in the table above is Malformed.
 Not covered: the time that building takes (a set of colliding numbers): the judge has a clock for that. How many
-bytes there are: whoever reads sets the cap.
+bytes there are: whoever reads sets the cap. JSON joins a lone high surrogate with a lone low one that follows it.
 """
 
 import datetime

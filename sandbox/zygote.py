@@ -89,11 +89,9 @@ def _be_child(message: bytes, descriptors: list[int], reply_cap: int, state) -> 
 
 def _wait_a_moment(pid: int) -> None:
     """Until the child, which has hung up, has ended: its own status tells more than our SIGKILL."""
-    until = time.monotonic() + _MOMENT_SECONDS
-    if hasattr(os, "pidfd_open"):
-        pidfd = os.pidfd_open(pid)
-        select.select([pidfd], [], [], _MOMENT_SECONDS)
-        os.close(pidfd)
+    if not hasattr(os, "pidfd_open"):  # not Linux
+        time.sleep(_MOMENT_SECONDS)
         return
-    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and time.monotonic() < until:
-        time.sleep(0.001)
+    pidfd = os.pidfd_open(pid)
+    select.select([pidfd], [], [], _MOMENT_SECONDS)
+    os.close(pidfd)

@@ -237,6 +237,20 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, spoiled, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_weak_sandbox_is_refused_unless_allowed(tmp_path, monkeypatch, capsys):
+    """Training that starts without a word where nothing keeps a program from the trainer's files."""
+    monkeypatch.setattr("sandbox.layers.missing_minimum", lambda status: ["resource limits"])
+    arguments = [*SMALL, "--steps", "1", "--eval-every", "0", "--out", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as caught:
+        run.main(arguments)
+    error = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert error.count("\n") == 1
+    assert all(word in error for word in ("resource limits", "python -m sandbox doctor", "--allow-weak-sandbox"))
+    assert not (tmp_path / "run").exists()
+    assert run.main([*arguments, "--allow-weak-sandbox"]) == 0
+
+
 def test_help_lists_every_option(capsys):
     """An option without a line of help."""
     with pytest.raises(SystemExit):
