@@ -22,6 +22,7 @@ a program that breaks `json` or `builtins` breaks its own answers. Nothing depen
 are not here, and the judge compares what it decodes itself.
 """
 
+import atexit
 import contextlib
 import importlib
 import itertools
@@ -80,6 +81,7 @@ def _fresh_module(name: str) -> types.ModuleType:
     for known in _OUR_MODULES:
         del sys.modules[known]
     sys.modules[name] = sys.modules["__main__"] = module
+    sys.argv = sys.orig_argv = [""]
     random.seed(0)  # here, because `random` seeds itself anew after each fork
     return module
 
@@ -108,8 +110,14 @@ def _exit_status(error: BaseException) -> int:
 
 
 def _end_script(status: int | None) -> None:
-    """End as a script does: threads are waited for, output is flushed, then the status."""
+    """End as Python does: threads are waited for, exit handlers run, output is flushed, then the status."""
     threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        if sys.stdout is not None:  # what the program has put there: fast input and output are often done so
+            sys.stdout.flush()
+    except BaseException:  # the program's own; Python ends with this status too
+        status = status or 120
     flush()
     _exit(status or 0)
 

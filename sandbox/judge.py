@@ -83,6 +83,7 @@ def _serve(channel: int, limits: Limits, zygote: "Zygote") -> None:
         task = Task(**fields | {"tests": tuple(fields["tests"]), "cases": tuple(Case(*c) for c in fields["cases"])})
         outcome = judge_task(task, limits, zygote)
         wire.write_frame(channel, outcome.to_dict())
+    zygote.end()
 
 
 def _test_ourselves(limits: Limits, zygote: "Zygote") -> None:
@@ -132,6 +133,11 @@ class Zygote:
         if not message:
             raise SlotBroken("the zygote has ended")
         return message
+
+    def end(self) -> None:
+        """Hang up, and wait: who reaps it if not we?"""
+        self.control.close()
+        self.process.wait()
 
     def start_child(self, descriptors: list[int], line_count: int) -> None:
         command = b"C" + (str(line_count).encode() if line_count else b"")

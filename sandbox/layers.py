@@ -7,7 +7,7 @@ Covered: a layer counts as on only after its calls have succeeded, those of the 
 One that the machine lacks says why, and the others are put on without it; `missing_minimum` says whether what is left
 is enough to train with. `python -m sandbox doctor` prints all of it.
 Not covered: faults of the kernel itself, side channels (time, caches), a machine's load.
-Costs 0.4 ms a program, all layers together.
+Costs 0.3 ms a program, all layers together; a fork without them, its end included, 0.6.
 """
 
 import errno

@@ -7,10 +7,9 @@ program is a user that owns nothing and that no other slot's program is.
 Not covered: threads, when the caller is an ordinary user without a user namespace: the kernel then counts all
 processes of that user, so the limit is left out, and memory alone bounds them (8 MiB each). The limits are each
 process's own: if it could fork (seccomp forbids it), `threads` processes could use `threads` times the memory.
-Costs 0.03 ms a program for the limits, 0.05 for the session, 0.04 for the capabilities.
+Costs, in ms a program: limits 0.03, descriptors 0.05, capabilities 0.05, session 0.02, death signal 0.02.
 """
 
-import ctypes
 import math
 import os
 import resource
@@ -96,7 +95,7 @@ def no_new_privileges() -> None:
 
 def drop_capabilities() -> None:
     """Give up all special rights, those in the user namespace included."""
-    kernel.syscall("capset", _CAPABILITY_HEADER, ctypes.create_string_buffer(_NO_CAPABILITIES, 24))
+    kernel.syscall("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
 
 
 def limit_zygote(limits: dict) -> None:

@@ -4,7 +4,8 @@ Covered: the trainer never forks itself (subprocess starts the judges, with a cl
 threads and CUDA and be as large as it likes; results come back in order; a batch can be submitted while the trainer
 does something else; a slot that dies or goes silent is replaced and its task tried again, then given up with the
 reason; nothing waits without a deadline; when the trainer dies the kernel ends every process of every slot.
-Not covered: a trainer that is stopped (SIGSTOP): its slots finish what they have and wait.
+Not covered: a trainer that is stopped (SIGSTOP): its slots finish what they have and wait. A trainer that is process 1
+of its machine (a container) and whose judge is killed: the judge's zygote, which dies with it, stays as a zombie.
 """
 
 import contextlib
@@ -243,7 +244,7 @@ class _Keeper(threading.Thread):
     def _replace(self) -> None:
         """Start dead slots anew; what they were at goes back to the front of the queue, or is given up."""
         for slot in self.slots:
-            if slot.entries and all(entry.batch.cancelled for entry in slot.entries):
+            if slot.entries and slot.entries[0].batch.cancelled:
                 slot.process.kill()
                 slot.end()
             if slot.process is not None:
@@ -268,6 +269,8 @@ class _Keeper(threading.Thread):
 
     def _feed(self) -> None:
         for ahead in range(_TASKS_AHEAD):
+            if ahead and len(self.entries) < len(self.slots):
+                return  # near the end of the queue a task is better off waiting for the first free slot
             for slot in self.slots:
                 if slot.status is not None and len(slot.entries) == ahead and (entry := self._next_entry()):
                     slot.give(entry, self._deadline(entry.task))
