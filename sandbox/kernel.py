@@ -11,6 +11,8 @@ import functools
 import os
 import struct
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 # Name: numbers on x86_64 and aarch64, from the kernel's tables; None where a machine lacks the call.
 # The newer machine has no `open` or `fork`, only their general forms.
@@ -71,14 +73,34 @@ def number(name: str, on: str) -> int | None:
 
 def call(function: str, *arguments: object) -> int:
     """Call a function of the C library. Integers travel as `long`. Raises OSError that names the function."""
-    return _check(function, getattr(_libc, function)(*_wide(arguments)))
+    return prepared(function, *arguments)()
 
 
 def syscall(name: str, *arguments: object) -> int:
     """The same for a system call without such a function. Raises OSError also where its number is not known."""
+    return prepared_syscall(name, *arguments)()
+
+
+def prepared(function: str, *arguments: object) -> Callable[[], int]:
+    """The call, all ready to be made.
+
+    For a child just forked: each object that it makes or touches is a page to be copied, and putting the arguments
+    of one call into the C library's form takes ten times as long there as the call.
+    """
+    target, wide = getattr(_libc, function, None), _wide(arguments)
+    return functools.partial(_refuse, function) if target is None else lambda: _check(function, target(*wide))
+
+
+def prepared_syscall(name: str, *arguments: object) -> Callable[[], int]:
+    """The same for a system call."""
     if not machine():
-        raise OSError(errno.ENOSYS, f"{name}: its number is not known on {sys.platform} {os.uname().machine}")
-    return _check(name, _libc.syscall(*_wide((number(name, machine()), *arguments))))
+        return functools.partial(_refuse, name)
+    target, wide = _libc.syscall, _wide((number(name, machine()), *arguments))
+    return lambda: _check(name, target(*wide))
+
+
+def _refuse(name: str) -> NoReturn:
+    raise OSError(errno.ENOSYS, f"{name}: not known on {sys.platform} {os.uname().machine}")
 
 
 def use_one_arena() -> None:

@@ -73,9 +73,11 @@ def reach_stdlib_by_descriptor() -> int:
     return _STDLIB_FD
 
 
-def die_with_parent() -> None:
-    """Be killed when the parent ends. A change of user undoes it, so call it after that. Linux only."""
-    kernel.call("prctl", kernel.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+# Be killed when the parent ends. A change of user undoes it, so call it after that. Linux only.
+die_with_parent = kernel.prepared("prctl", kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+# Give up all special rights, those in the user namespace included.
+drop_capabilities = kernel.prepared_syscall("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
 
 
 def take_orphans() -> None:
@@ -91,11 +93,6 @@ def hide_memory() -> None:
 def no_new_privileges() -> None:
     """No setuid program gives anything back. Landlock and seccomp ask for it."""
     kernel.call("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
-def drop_capabilities() -> None:
-    """Give up all special rights, those in the user namespace included."""
-    kernel.syscall("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
 
 
 def limit_zygote(limits: dict) -> None:

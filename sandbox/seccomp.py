@@ -150,8 +150,9 @@ class Filter:
         self._address = ctypes.create_string_buffer(self._code, len(self._code))
         header = struct.pack("@HP", len(operations), ctypes.addressof(self._address))
         self._header = ctypes.create_string_buffer(header, len(header))
+        mode_filter = 2
+        self._install = kernel.prepared("prctl", kernel.PR_SET_SECCOMP, mode_filter, self._header, 0, 0)
 
     def install(self) -> None:
         """From here on, for this thread and all it starts, for good. Needs no_new_privs. Raises OSError."""
-        mode_filter = 2
-        kernel.call("prctl", kernel.PR_SET_SECCOMP, mode_filter, self._header, 0, 0)
+        self._install()
