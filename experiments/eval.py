@@ -46,7 +46,7 @@ class EvalOptions:
     threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
     slots: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
-    allow_weak_sandbox: bool = option(False, "go on where the sandbox lacks a layer (python -m sandbox doctor)", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
     json: str = option("", "file for the summary", "output")
     rollouts: str = option("", "file for every answer, one JSON line each", "output")
 

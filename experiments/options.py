@@ -49,9 +49,7 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
             groups[name].add_argument(flag, action="store_true", help=text)
             continue
         kind = type(item.default)
-        groups[name].add_argument(
-            flag, type=kind, default=item.default, metavar=kind.__name__.upper(), help=text
-        )
+        groups[name].add_argument(flag, type=kind, default=item.default, metavar=kind.__name__.upper(), help=text)
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
         names = ["--" + item.name.replace("_", "-") for item in dataclasses.fields(cls)]

@@ -80,7 +80,7 @@ class RunOptions:
     threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
     slots: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
-    allow_weak_sandbox: bool = option(False, "go on where the sandbox lacks a layer (python -m sandbox doctor)", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
     out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
 
 

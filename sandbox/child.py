@@ -2,12 +2,11 @@
 
 What is said over the socket, in frames (wire.py), `<` to the judge and `>` from it:
 
-    < ["hello"]                           before the program is read; the kernel adds our process id
     > [program, is_script]
     < ["syntax", type, line, column]      it does not compile; the end
-    < ["parsed"]
+    < ["parsed"]                          (with the first word the kernel tells the judge our process id)
     < ["failed", type, line, column]      its body raised; the end. Of a script also: SystemExit, with status
-    > [nonce, names]                      read only now: until here nobody in this process knows the nonce
+    > [nonce, names]                      sent at once, but read only now: until here nobody here knows the nonce
     < [nonce, handles]                    for each name the handle of the callable that the program gives it, or null
     > [nonce, operation, handle, ...]     see _OPERATIONS
     < [nonce, "value", value]
@@ -56,7 +55,6 @@ def serve(reply_cap: int, line_count: int) -> None:
     reply_cap   bytes of one reply
     line_count  executed lines up to this one are marked in the file LINES_FD; 0 for none
     """
-    wire.write_frame(JUDGE_FD, ["hello"])
     program, is_script = wire.read_frame(JUDGE_FD)
     module = _fresh_module("__main__" if is_script else "program")
     try:
@@ -168,8 +166,17 @@ def _answer_calls(namespace: dict, program: str, reply_cap: int) -> None:
         nonce, operation, *arguments = read(request)
         reply = _perform(operation, arguments, write, program)
         flush()
+        wire.write_bytes(JUDGE_FD, _pack(nonce, reply, reply_cap))
+
+
+def _pack(nonce: str, reply: list, cap: int) -> bytes:
+    try:
         frame = wire.pack([nonce, *reply])
-        wire.write_bytes(JUDGE_FD, frame if len(frame) <= reply_cap else wire.pack([nonce, "too large"]))
+        if len(frame) <= cap:
+            return frame
+    except MemoryError:  # too large even to be measured
+        pass
+    return wire.pack([nonce, "too large"])
 
 
 def _perform(operation: str, arguments: list, write, program: str) -> list:
@@ -249,7 +256,8 @@ def _place(error: BaseException, program: str) -> tuple[int | None, int | None]:
     if deepest is None or deepest.tb_lineno is None:
         return None, None
     positions = deepest.tb_frame.f_code.co_positions()
-    line, _, column, _ = next(itertools.islice(positions, deepest.tb_lasti // 2, None))
+    start = max(0, deepest.tb_lasti // 2)  # a traceback that the program has made itself may say anything
+    line, _, column, _ = next(itertools.islice(positions, start, None), (None,) * 4)
     if line is None or column is None:
         return deepest.tb_lineno, None
     # Python counts bytes of UTF-8. Only "\n" ends a line of source here (compile has turned "\r\n" into it).

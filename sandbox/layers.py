@@ -103,7 +103,7 @@ class State:
     settings  fields of outcome.Limits
     zygote    process id of the zygote as its children see it: 0 when they are in a PID namespace of their own
     user      whom a child has to become; None when the zygote is that user already, or may not change
-    here      descriptor of the zygote's own PID namespace
+    apart     to be called before each fork, so that the child has a PID namespace of its own
     rules     descriptor of Landlock rules that a child lays on itself; None when the zygote has done it
     filter    for seccomp
     kept      descriptors that stay open in a child, for the library's sake
@@ -114,7 +114,7 @@ class State:
     settings: dict
     zygote: int
     user: int | None = None
-    here: int | None = None
+    apart: Callable[[], None] | None = None
     rules: int | None = None
     filter: seccomp.Filter | None = None
     kept: tuple[int, ...] = ()
@@ -278,7 +278,7 @@ def _enter_user_namespace(state: State, proc: int) -> None:
 
 
 def _become_first_process(state: State, proc: int) -> None:
-    state.here = namespaces.become_first_process(proc)
+    state.apart = namespaces.apart_from(namespaces.become_first_process(proc))
 
 
 def _limit_threads(state: State) -> None:
@@ -345,8 +345,8 @@ def _drop_rights(state: State) -> None:
 
 def before_fork(state: State) -> None:
     """To be called directly before each fork of the zygote. Raises OSError."""
-    if state.here is not None:
-        namespaces.apart_from_here(state.here)
+    if state.apart is not None:
+        state.apart()
 
 
 def confine_child(state: State, places: dict[int, int]) -> None:

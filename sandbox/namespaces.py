@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 
 from sandbox import kernel, limits
 
@@ -144,7 +145,7 @@ def own_names() -> None:
 
 
 def become_first_process(proc: int) -> int:
-    """Go on as the first process of a new PID namespace. Returns a descriptor for `apart_from_here`.
+    """Go on as the first process of a new PID namespace. Returns a descriptor of the namespace.
 
     The calling process stays behind, outside, does nothing but wait, and ends as the new one ends; if it is
     killed, the new one is killed too. So who started it may wait for it and kill it as if it were the new one.
@@ -180,13 +181,19 @@ def _wait_outside(pid: int, proof: int) -> None:
         os._exit(1)
 
 
-def apart_from_here(here: int) -> None:
-    """The next fork is the first process of a PID namespace below ours; of one only, so call this for each.
+def apart_from(here: int) -> Callable[[], None]:
+    """What to call before each fork, so that it is the first process of a PID namespace below ours.
 
     The kernel allows it only to a process whose own PID namespace belongs to its own user namespace (or to root).
     """
-    kernel.call("setns", here, _NEWPID)  # back from the last program's namespace, which is dead
-    kernel.call("unshare", _NEWPID)
+    back = kernel.prepared("setns", here, _NEWPID)  # from the last program's namespace, which is dead
+    away = kernel.prepared("unshare", _NEWPID)
+
+    def before_fork() -> None:
+        back()
+        away()
+
+    return before_fork
 
 
 def have_user_namespace() -> None:

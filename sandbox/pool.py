@@ -17,7 +17,6 @@ import selectors
 import signal
 import socket
 import subprocess  # nosec B404
-import sys
 import threading
 import time
 import weakref
@@ -25,8 +24,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from sandbox import layers
-from sandbox.judge import PYTHON_OPTIONS, START
 from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, lost
+from sandbox.start import command
 from sandbox.wire import Frames, pack
 
 # How often a task is tried on slots that die under it. A program cannot end its slot (but for JudgeTimeout, which
@@ -315,7 +314,9 @@ class _Keeper(threading.Thread):
             if slot.status is not None:
                 entry = slot.entries.popleft()
                 entry.finish(_read_outcome(message))
-                slot.deadline = time.monotonic() + self._deadline(slot.entries[0].task) if slot.entries else float("inf")
+                slot.deadline = (
+                    time.monotonic() + self._deadline(slot.entries[0].task) if slot.entries else float("inf")
+                )
             elif "failed" in message:
                 slot.failure = message["failed"]
                 slot.end()
@@ -358,7 +359,7 @@ class _Slot:
         self.channel, theirs = socket.socketpair()
         # A fixed command, this project's own script, no shell.
         self.process = subprocess.Popen(  # nosec B603
-            [sys.executable, *PYTHON_OPTIONS, START, "judge"],
+            command("judge"),
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             cwd="/",

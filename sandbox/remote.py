@@ -88,7 +88,7 @@ class Link:
     # Clocks
 
     def begin_test(self) -> None:
-        """Give the program the time of one more test, as far as that of the whole program reaches; and the judge its own.
+        """Give the program the time of one more test, as far as its whole time reaches, and the judge its own.
 
         The judge's clock is CPU time, so waiting for the program does not count. At its end the kernel kills this
         process (SIGPROF, no handler), even inside one long instruction such as building a set of colliding numbers.
@@ -99,7 +99,10 @@ class Link:
         self._test_until = min(time.monotonic() + self.limits.test_wall_seconds, self._program_until)
 
     def _cpu_seconds(self) -> float:
-        """CPU time of the child so far. Where the system does not tell which process it is, 0: elapsed time decides."""
+        """CPU time of the child so far; 0 as long as it has not said a word, or the system does not tell who it is.
+
+        Compiling is therefore on the clock of elapsed time alone.
+        """
         return 0.0 if self._clock_id is None else time.clock_gettime(self._clock_id)
 
     def _wait(self) -> None:
@@ -108,17 +111,17 @@ class Link:
         wall_left = self._test_until - time.monotonic()
         if cpu_left <= 0 or wall_left <= 0:
             self.timeout = "cpu" if cpu_left <= 0 else "wall"
-            self._end("timeout")
+            raise self._end("timeout")
         self.channel.settimeout(max(0.001, min(cpu_left, wall_left)))
 
     # Messages
 
-    def send(self, message: object) -> None:
-        """Send one frame; raises Gone when the child does not take it in time.
+    def send(self, *messages: object) -> None:
+        """Send frames; raises Gone when the child does not take it in time.
 
         A child that is no longer there is met when its answer is awaited: it may have said why before it went.
         """
-        data = memoryview(wire.pack(message))
+        data = memoryview(b"".join(map(wire.pack, messages)))
         while data:
             self._wait()
             try:
@@ -136,7 +139,7 @@ class Link:
             try:
                 body = self.frames.next()
             except wire.Malformed as error:
-                self._tamper(str(error))
+                raise self._tamper(str(error)) from None
             if body is not None:
                 return body
             self._wait()  # each time: a reply that drips in byte by byte must not get round the clock
@@ -147,18 +150,18 @@ class Link:
             except ConnectionResetError:
                 part = b""
             if not part:
-                self._end("crash")
+                raise self._end("crash")
             self.frames.feed(part)
 
-    def hear_hello(self) -> None:
-        """The first word, sent before the program is read: with it the kernel says which process that is."""
+    def hear_first(self) -> list:
+        """The first message, sent before the program's first instruction: with it the kernel says who the child is."""
         if _SO_PASSCRED is not None:
             part, ancillary = self._receive_with_credentials()
             pid = _CREDENTIALS.unpack(ancillary[0][2])[0]
             self._clock_id = (~pid << 3) | 2 if pid else None  # clock_getcpuclockid(3)
             self.channel.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 0)
             self.frames.feed(part)
-        self._receive()
+        return self.hear()
 
     def _receive_with_credentials(self) -> tuple[bytes, list]:
         while True:
@@ -170,37 +173,31 @@ class Link:
             except ConnectionResetError:
                 part, ancillary = b"", []
             if not part:
-                self._end("crash")
+                raise self._end("crash")
             return part, ancillary
 
     def hear(self) -> list:
-        """The next unasked-for message (compiled, failed): a list of a word and plain values."""
-        return self._message(self._receive())
-
-    def _message(self, body: bytes) -> list:
-        """A JSON list that begins with a word."""
+        """The next message: a list that begins with a word."""
         try:
-            message = self._read(body)
+            message = self._read(self._receive())
         except wire.Malformed as error:
-            self._tamper(str(error))
+            raise self._tamper(str(error)) from None
         except wire.NotPlain:
             return ["not plain"]
         if type(message) is not list or not message or type(message[0]) is not str:
-            self._tamper("a message that is no list")
+            raise self._tamper("a message that is no list")
         return message
 
-    def ask_for(self, names: tuple[str, ...]) -> list:
-        """A Remote or None for each name, once the module body has run; or ["failed", type, line, column, status]."""
-        nonce = _nonce()
-        self.send([nonce, names])
-        message = self._message(self._receive())
+    def hear_handles(self, nonce: str, count: int) -> list:
+        """Something callable or None for each name asked for; or ["failed", type, line, column, status]."""
+        message = self.hear()
         if message[0] == "failed" and len(message) == 5:
             return message
         if len(message) != 2 or message[0] != nonce or type(message[1]) is not list:
-            self._tamper("an answer without its nonce")
+            raise self._tamper("an answer without its nonce")
         found = message[1]
-        if len(found) != len(names) or not all(x is None or callable(x) for x in found):
-            self._tamper("an answer of another form than the question")
+        if len(found) != count or not all(x is None or callable(x) for x in found):
+            raise self._tamper("an answer of another form than the question")
         return found
 
     def ask(self, operation: str, handle: int, *arguments: object) -> object:
@@ -208,44 +205,44 @@ class Link:
         if self.ended:
             raise Gone(self.ended)
         if self.frames.buffer:
-            self._tamper("bytes that nobody asked for")
+            raise self._tamper("bytes that nobody asked for")
         self._questions += 1
         if self._questions > _MOST_QUESTIONS:
             raise self._remember(ProgramError("ReplyTooLarge", ""), None, None)
-        nonce = _nonce()
+        nonce = new_nonce()
         plain = [wire.to_plain(argument, _plain_remote) for argument in arguments]
         self.send([nonce, operation, {"handle": [handle, ""]}, *plain])
-        return self._value_of(self._message(self._receive()), nonce, operation)
+        return self._value_of(self.hear(), nonce, operation)
 
     def _value_of(self, message: list, nonce: str, operation: str) -> object:
         match message:
             case ["not plain"]:  # whoever wrote it, nothing is gained by it
                 raise self._remember(ProgramError("NotPlainData", ""), None, None)
             case [str(echo), *_] if echo != nonce:
-                self._tamper("an answer without its nonce")
+                raise self._tamper("an answer without its nonce")
             case [_, "value", value]:
                 return value
             case [_, "stop"] if operation == "next":  # elsewhere it would end a loop of the test
                 raise StopIteration
             case [_, "raised", str(name), str(text), (int() | None) as line, (int() | None) as column]:
                 kind = _RAISED_AS_THEMSELVES.get(name)
-                error = ProgramError(name[:80], text) if kind is None else kind(text)
+                error = ProgramError(proper_name(name), text) if kind is None else kind(text)
                 raise self._remember(error, line, column)
             case [_, "too large"]:
                 raise self._remember(ProgramError("ReplyTooLarge", ""), None, None)
             case [_, "not plain"]:
                 raise self._remember(ProgramError("NotPlainData", ""), None, None)
-        self._tamper("an answer of another form than the question")
+        raise self._tamper("an answer of another form than the question")
 
     # Ends and errors
 
-    def _end(self, word: str):
+    def _end(self, word: str) -> Gone:
         self.ended = self.ended or word
-        raise Gone(word)
+        return Gone(word)
 
-    def _tamper(self, reason: str):
+    def _tamper(self, reason: str) -> Gone:
         self.tamper = self.tamper or reason
-        self._end("tamper")
+        return self._end("tamper")
 
     def hear_end(self) -> None:
         """Wait until the child hangs up. Raises Gone, always."""
@@ -276,13 +273,20 @@ class Link:
         return value
 
 
-def _nonce() -> str:
+def proper_name(name: str) -> str:
+    """A type's name as the child tells it, if it is one."""
+    return name if name.isascii() and name.isidentifier() and len(name) <= 80 else "Exception"
+
+
+def new_nonce() -> str:
     return os.urandom(8).hex()
 
 
 def _plain_remote(value: object) -> dict:
     if type(value) is not Remote:
-        raise TypeError(f"a test cannot hand a {type(value).__name__} to the program: only plain data and builtins travel")
+        raise TypeError(
+            f"a test cannot hand a {type(value).__name__} to the program: only plain data and builtins travel"
+        )
     return {"handle": [number_of(value), ""]}
 
 

@@ -9,6 +9,16 @@ import os
 import sys
 import types
 
+# No site packages (-s -S), no directory of a script or caller on the path (-P), no .pyc files (-B). Not -I: it
+# would ignore PYTHONHASHSEED, and the order of a set would differ from zygote to zygote.
+_OPTIONS = ("-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8")
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """The command line that starts the judge or the zygote."""
+    return [sys.executable, *_OPTIONS, os.path.abspath(__file__), name, *arguments]
+
+
 if __name__ == "__main__":
     package = types.ModuleType("sandbox")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]

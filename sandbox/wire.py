@@ -25,6 +25,8 @@ from decimal import Decimal
 from fractions import Fraction
 
 _HEADER = struct.Struct(">I")
+# From the zygote: wait status, user + system CPU time in seconds, largest resident set in bytes.
+REPORT = struct.Struct("=idq")
 
 # Functions and types of Python's own that a test may hand to a program: `f([3, 1], key=len)`, `f(x, int)`.
 BUILTINS = {

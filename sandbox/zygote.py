@@ -6,7 +6,7 @@ Started by the judge. It confines itself once (layers.py), then does what the ju
                               and, if lines are wanted, the file for them, in this order; a number (the lines) may
                               follow the C
     > b"K" or b"W"            kill and reap it, and all that it left; W: it is about to end by itself, wait a moment
-    < status, CPU seconds, peak memory      answer to K and W (REPORT)
+    < status, CPU seconds, peak memory      answer to K and W (wire.REPORT)
 
 Covered: it holds no secret and no test, and reads no byte that a program wrote, so there is nothing to steal from it
 or to tell it. Nothing of a program survives K. When the judge dies, the zygote dies, and all with it.
@@ -20,15 +20,12 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
 
-from sandbox import child, layers
+from sandbox import child, layers, wire
 
-# wait status, user + system CPU time in seconds, largest resident set in bytes
-REPORT = struct.Struct("=idq")
 _MAX_DESCRIPTORS = 5
 _MOMENT_SECONDS = 0.2
 _exit = os._exit  # a program can replace the one in `os`; a child that did not leave would go on as a zygote
@@ -75,12 +72,14 @@ def _run_child(message: bytes, descriptors: list[int], control: socket.socket, r
         os.killpg(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
     layers.clear_strays(state)
-    return REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
+    return wire.REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
 
 
 def _be_child(message: bytes, descriptors: list[int], reply_cap: int, state) -> None:
     judge, stdin, stdout, stderr, *lines = descriptors
-    places = {0: stdin, 1: stdout, 2: stderr, child.JUDGE_FD: judge} | {child.LINES_FD: fd for fd in lines}
+    places = {0: stdin, 1: stdout, 2: stderr, child.JUDGE_FD: judge}
+    if lines:
+        places[child.LINES_FD] = lines[0]
     layers.confine_child(state, places)
     child.serve(reply_cap, int(message[1:] or b"0"))
     child.flush()

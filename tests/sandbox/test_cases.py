@@ -3,7 +3,7 @@
 import pytest
 
 from sandbox import Case, Judge, Limits, Stage, Task
-from sandbox.judge import same_output
+from sandbox.cases import same_output
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,11 @@ def alive(pid):
         return False
 
 
+def held():
+    """Processes, descriptors and threads of this process."""
+    return set(children(os.getpid())), set(os.listdir("/proc/self/fd")), set(threading.enumerate())
+
+
 def wait_until(condition, seconds=20.0):
     """Until it holds; a failure if it does not in time."""
     until = time.monotonic() + seconds
@@ -282,7 +287,7 @@ def test_batch_of_a_closed_judge_is_an_error():
 @linux
 def test_close_leaves_nothing():
     """Bug: judges, zygotes, programs, threads or descriptors outlive close()."""
-    before = children(os.getpid()), len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = held()
     judge = Judge(slots=3, limits=LONG)
     batch = judge.submit([task(SLEEP), task(LOOP), task()])
     time.sleep(0.2)
@@ -293,7 +298,8 @@ def test_close_leaves_nothing():
     wait_until(lambda: not any(map(alive, processes)))
     with pytest.raises(RuntimeError, match="closed"):
         batch.outcomes()
-    assert (children(os.getpid()), len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    for kind, now, then in zip(("process", "descriptor", "thread"), held(), before, strict=True):
+        assert now - then == set(), kind
 
 
 @linux
