@@ -35,7 +35,7 @@ _MEMORY_BYTES = 2 << 30  # of this process: `[0] * f(x)` in a test is an error, 
 
 def main() -> None:
     """Serve the trainer on descriptor 0: first the settings, then tasks; answers in the same order."""
-    with contextlib.suppress(BrokenPipeError):  # the trainer has closed, or is gone
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the trainer has closed, or is gone
         _main()
 
 

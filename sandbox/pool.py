@@ -29,9 +29,9 @@ from sandbox.start import command
 from sandbox.wire import Frames, pack
 
 # How often a task is tried on slots that die under it. A program cannot end its slot (but for JudgeTimeout, which
-# is final at once), so who does is somebody else, and he may well strike twice: with 200 kills in 5,000 tasks two
-# tries lose about three results, three tries one in twenty such runs.
-_TRIES = 3
+# is final at once), so who does is somebody else, and he may well strike the same task again: with 200 random kills in
+# a batch of 5,000, two tries give up about three tasks, three tries still one, five none.
+_TRIES = 5
 _STARTS = 5  # in a row that may fail before it is an error
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0

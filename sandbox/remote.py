@@ -103,7 +103,12 @@ class Link:
 
         Compiling is therefore on the clock of elapsed time alone.
         """
-        return 0.0 if self._clock_id is None else time.clock_gettime(self._clock_id)
+        if self._clock_id is None:
+            return 0.0
+        try:
+            return time.clock_gettime(self._clock_id)
+        except OSError:  # somebody has killed the zygote, and the child with it: the next message will be its end
+            return 0.0
 
     def _wait(self) -> None:
         """Set the socket's deadline to the next moment at which a limit may be reached. Raises Gone at a limit."""

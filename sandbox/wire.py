@@ -28,6 +28,8 @@ _HEADER = struct.Struct(">I")
 # From the zygote: wait status, user + system CPU time in seconds, largest resident set in bytes.
 REPORT = struct.Struct("=idq")
 
+_PLAIN = json.JSONDecoder()
+
 # Functions and types of Python's own that a test may hand to a program: `f([3, 1], key=len)`, `f(x, int)`.
 BUILTINS = {
     kind.__name__: kind
@@ -96,7 +98,7 @@ def write_bytes(fd: int, data: bytes) -> None:
 def read_frame(fd: int) -> object | None:
     """Read one frame, blocking; None when the writer is gone (also in the middle of a frame)."""
     body = read_body(fd)
-    return None if body is None else json.loads(body)
+    return None if body is None else _decode(_PLAIN, body)
 
 
 def read_body(fd: int) -> bytes | None:
@@ -113,6 +115,15 @@ def _read_exactly(fd: int, count: int) -> bytes | None:
             return None
         data += part
     return data
+
+
+def _decode(decoder: json.JSONDecoder, body: bytes) -> object:
+    """The one JSON text that a body is. (`decoder.decode` would look for white space around it, at some cost.)"""
+    text = body.decode("ascii")
+    value, end = decoder.raw_decode(text)
+    if end != len(text):
+        raise ValueError("more than one JSON text")
+    return value
 
 
 # Values: writing ----------------------------------------------------------------------------------------------
@@ -190,11 +201,11 @@ def reader(handle):
             raise Malformed("an object with an unknown tag")
         return _READERS[tag](content)
 
-    decode = json.JSONDecoder(object_hook=build).decode
+    decoder = json.JSONDecoder(object_hook=build)
 
     def read(body: bytes) -> object:
         try:
-            return decode(body.decode("ascii"))
+            return _decode(decoder, body)
         except (Malformed, NotPlain):
             raise
         except RecursionError:

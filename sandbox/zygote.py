@@ -51,6 +51,7 @@ def main() -> None:
 
 
 def _run_child(message: bytes, descriptors: list[int], control: socket.socket, reply_cap: int, state) -> bytes:
+    gc.collect()  # so that every child starts from the same heap: the order of a set of objects hangs on addresses
     layers.before_fork(state)
     pid = os.fork()
     if pid == 0:

@@ -203,7 +203,7 @@ def test_silent_slot_is_replaced(monkeypatch, which):
 
 def test_slot_that_cannot_start_is_an_error(monkeypatch, capfd):
     """Bug: a broken installation makes every program a crash, and training goes on with zero reward."""
-    monkeypatch.setattr(pool, "START", "/nowhere/start.py")
+    monkeypatch.setattr(pool, "command", lambda name: [sys.executable, "/nowhere/start.py", name])
     before = children(os.getpid())
     with pytest.raises(RuntimeError, match="not start"):
         Judge(slots=2)
