@@ -4,7 +4,7 @@
     python experiments/bench.py sandbox --layers --attacks           also the cost of each layer, and the corpus
     python experiments/bench.py sandbox --write docs/sandbox.md      put the tables into a document
 
-Throughput and layers: distinct programs in the manner of MBPP with three assertions each, in rounds that alternate
+Throughput and layers: reference programs of the embedded problems, three assertions each, in rounds that alternate
 between the systems, everything (trainer, judge, zygote and children; or the peer's driver and children) on one core.
 The time of a program is that between two results for ours, and that of the one call for a peer. A peer runs in a
 driver of its own (peers.py), which holds nothing but the peer, so that its forks are as cheap as they can be; its
@@ -18,6 +18,7 @@ Nobody is attacked where such a namespace cannot be had: the attacks would reach
 Run it on an otherwise free machine. Seconds are elapsed time; every figure is a median unless it says otherwise.
 """
 
+import ast
 import contextlib
 import datetime
 import json
@@ -34,6 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.problems import Problem, load_problems
 from experiments import attacks, peers
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from sandbox import Judge, Limits, Stage, Task
@@ -104,39 +106,33 @@ def chosen_sections(options: SandboxBenchOptions) -> tuple[str, ...]:
 
 
 def make_jobs(count: int, first: int = 0) -> list[dict]:
-    """Jobs (see peers.py) with distinct programs in the manner of MBPP, all correct."""
-    jobs = []
-    for number in range(first, first + count):
-        inputs = [[[1, 2, 3, number]], [[4, 4, 4]], [[number, 9, 2, 7, 5]]]
-        expected = [_solve(*arguments, number) for arguments in inputs]
-        tests = [f"assert f({arguments[0]}) == {want}" for arguments, want in zip(inputs, expected, strict=True)]
-        job = {"program": _PROGRAM.format(number=number), "mode": "tests", "tests": tests, "check": ""}
-        jobs.append(job | {"inputs": inputs, "expected": expected})
-    return jobs
+    """Jobs (see peers.py): reference programs of the embedded problems, in the manner of MBPP, three assertions each.
+
+    Each is another program with other tests, so nothing that a judge may keep of one is of use to the next.
+    """
+    problems = load_problems("embedded", "train")
+    return [_make_job(problems[number % len(problems)], number) for number in range(first, first + count)]
 
 
-_PROGRAM = '''
-from collections import Counter
-
-
-def f(numbers, limit={number}):
-    """Count the different numbers up to a limit, and say which is the most frequent of them."""
-    counts = Counter(number for number in numbers if number <= limit)
-    if not counts:
-        return [0, None]
-    best = max(counts, key=lambda number: (counts[number], -number))
-    return [len(counts), best]
-'''
-
-
-def _solve(numbers: list[int], limit: int) -> list:
-    below = [number for number in numbers if number <= limit]
-    best = min(below, key=lambda number: (-below.count(number), number), default=None)
-    return [len(set(below)), best]
+def _make_job(problem: Problem, number: int) -> dict:
+    tests = problem.test_list[:3]
+    calls = [ast.parse(test).body[0].test for test in tests]  # assert NAME(literals) == literal
+    return {
+        "program": f"{problem.code}\n# {number}\n",
+        "entry_point": problem.entry_point,
+        "mode": "tests",
+        "tests": tests,
+        "check": "",
+        "inputs": repr([[ast.literal_eval(argument) for argument in call.left.args] for call in calls]),
+        "expected": repr([ast.literal_eval(call.comparators[0]) for call in calls]),
+    }
 
 
 def make_tasks(count: int, first: int = 0) -> list[Task]:
-    return [Task(job["program"], tests=tuple(job["tests"]), entry_point="f") for job in make_jobs(count, first)]
+    return [
+        Task(job["program"], tests=tuple(job["tests"]), entry_point=job["entry_point"])
+        for job in make_jobs(count, first)
+    ]
 
 
 # Running -------------------------------------------------------------------------------------------------------
@@ -424,8 +420,8 @@ def let_loose(attack: attacks.Attack, system: str, python: str, cage: Sequence[s
         "check": attacks.CHECK if is_check else "",
         "cases": [[case.stdin, case.stdout] for case in attacks.CASES],
         "tolerance": attacks.TOLERANCE,
-        "inputs": attacks.CHECK_INPUTS if is_check else attacks.INPUTS,
-        "expected": attacks.CHECK_EXPECTED if is_check else attacks.EXPECTED,
+        "inputs": repr(attacks.CHECK_INPUTS if is_check else attacks.INPUTS),
+        "expected": repr(attacks.CHECK_EXPECTED if is_check else attacks.EXPECTED),
     }
     command = [*cage, python, peers.__file__, "watch", system]
     # Bytes, not text: a program may hold what is no text.

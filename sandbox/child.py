@@ -22,11 +22,11 @@ are not here, and the judge compares what it decodes itself.
 """
 
 import atexit
-import contextlib
 import importlib
 import itertools
 import mmap
 import os
+import posix
 import random
 import site
 import sys
@@ -40,6 +40,7 @@ JUDGE_FD = 100
 LINES_FD = 101
 PROGRAM = "<program>"
 _NAME_CAP, _MESSAGE_CAP = 80, 1000
+_PARSED = wire.pack(["parsed"])
 
 site.setquit()  # exit() and quit(), which the option -S leaves out
 _exit = os._exit  # a program can replace the one in `os`, and would then not end
@@ -63,7 +64,7 @@ def serve(reply_cap: int, line_count: int) -> None:
         line, column = getattr(error, "lineno", None), getattr(error, "offset", None)
         wire.write_frame(JUDGE_FD, ["syntax", _name(error), line, column - 1 if column else None])
         return
-    wire.write_frame(JUDGE_FD, ["parsed"])
+    wire.write_bytes(JUDGE_FD, _PARSED)
     if line_count:
         _mark_lines(line_count)
     status = _run_body(code, module.__dict__, program)
@@ -74,13 +75,9 @@ def serve(reply_cap: int, line_count: int) -> None:
 
 
 def _fresh_module(name: str) -> types.ModuleType:
-    """The program's module, in the place of `__main__`; our own modules are no longer to be had by name."""
+    """The program's module, in the place of `__main__`."""
     module = types.ModuleType(name)
-    for known in _OUR_MODULES:
-        del sys.modules[known]
     sys.modules[name] = sys.modules["__main__"] = module
-    sys.argv = sys.orig_argv = [""]
-    random.seed(0)  # here, because `random` seeds itself anew after each fork
     return module
 
 
@@ -123,8 +120,10 @@ def _end_script(status: int | None) -> None:
 def flush() -> None:
     """Write out what print() still holds. What does not go is lost: it is beyond the limit, or stdout is closed."""
     for stream in (sys.__stdout__, sys.__stderr__):
-        with contextlib.suppress(OSError, ValueError):
+        try:
             stream.flush()
+        except (OSError, ValueError):
+            continue
 
 
 # Calls --------------------------------------------------------------------------------------------------------
@@ -291,14 +290,20 @@ string struct textwrap threading time traceback types typing unicodedata
 """
 
 
-_OUR_MODULES: list[str] = []
-
-
 def preload() -> None:
-    """In the zygote, once: what each child would otherwise do for itself, and pay for in copied pages.
-
-    Loads what short programs import, notes which modules are ours.
-    """
+    """Load what short programs import: once in the zygote, not once a program."""
     for name in PRELOAD.split():
         importlib.import_module(name)
-    _OUR_MODULES[:] = [name for name in sys.modules if name.partition(".")[0] == "sandbox"]
+
+
+def make_room() -> None:
+    """In the zygote, once, last of all: what each child would otherwise do for itself, and pay for in copied pages.
+
+    Our own modules are no longer to be had by name (those that use them have them); there are no arguments; `random`
+    starts from the same seed in every child.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
+        del sys.modules[name]
+    sys.argv = sys.orig_argv = [""]
+    os.register_at_fork = posix.register_at_fork  # start.py
+    random.seed(0)

@@ -14,6 +14,7 @@ the program's word, as any returned value is. `==` never is: two Remotes are equ
 
 import errno
 import os
+import select
 import signal
 import socket
 import struct
@@ -69,9 +70,13 @@ class Link:
         self._raised: BaseException | None = None
         self._place: tuple[int | None, int | None] = (None, None)
         self._clock_id: int | None = None
-        # CPU time of this child and moments on time.monotonic at which something ends.
+        channel.setblocking(False)
+        self._readable, self._writable = select.poll(), select.poll()
+        self._readable.register(channel, select.POLLIN)
+        self._writable.register(channel, select.POLLOUT)
+        # Limits on the child's own clock of CPU time, and moments on time.monotonic.
         self._program_cpu, self._program_until = budget[0], time.monotonic() + budget[1]
-        self._test_cpu, self._test_until = 0.0, 0.0
+        self._test_cpu, self._test_until, self._look_at = 0.0, 0.0, 0.0
         self.begin_test()
 
     @classmethod
@@ -95,8 +100,10 @@ class Link:
         """
         signal.setitimer(signal.ITIMER_PROF, self.limits.judge_cpu_seconds)
         self._questions = 0
-        self._test_cpu = min(self._cpu_seconds() + self.limits.test_cpu_seconds, self._program_cpu)
-        self._test_until = min(time.monotonic() + self.limits.test_wall_seconds, self._program_until)
+        now, used = time.monotonic(), self._cpu_seconds()
+        self._test_cpu = min(used + self.limits.test_cpu_seconds, self._program_cpu)
+        self._test_until = min(now + self.limits.test_wall_seconds, self._program_until)
+        self._look_at = now + self._test_cpu - used
 
     def _cpu_seconds(self) -> float:
         """CPU time of the child so far; 0 as long as it has not said a word, or the system does not tell who it is.
@@ -110,14 +117,23 @@ class Link:
         except OSError:  # somebody has killed the zygote, and the child with it: the next message will be its end
             return 0.0
 
-    def _wait(self) -> None:
-        """Set the socket's deadline to the next moment at which a limit may be reached. Raises Gone at a limit."""
-        cpu_left = self._test_cpu - self._cpu_seconds()
-        wall_left = self._test_until - time.monotonic()
-        if cpu_left <= 0 or wall_left <= 0:
-            self.timeout = "cpu" if cpu_left <= 0 else "wall"
-            raise self._end("timeout")
-        self.channel.settimeout(max(0.001, min(cpu_left, wall_left)))
+    def _wait(self, poll: select.poll) -> None:
+        """Wait until the socket is ready. Raises Gone when a limit is reached first, or has been before.
+
+        CPU time is looked at only when it can have run out, which is no sooner than it would on the wall. (Threads
+        that work at the same time are found out that much later.)
+        """
+        while True:
+            now = time.monotonic()
+            if now >= self._look_at:
+                cpu_left = self._test_cpu - self._cpu_seconds()
+                if cpu_left <= 0:
+                    raise self._time_out("cpu")
+                self._look_at = now + cpu_left
+            if now >= self._test_until:
+                raise self._time_out("wall")
+            if poll.poll(1 + 1000 * (min(self._look_at, self._test_until) - now)):
+                return
 
     # Messages
 
@@ -128,11 +144,10 @@ class Link:
         """
         data = memoryview(b"".join(map(wire.pack, messages)))
         while data:
-            self._wait()
             try:
                 data = data[self.channel.send(data) :]
-            except TimeoutError:
-                continue
+            except BlockingIOError:
+                self._wait(self._writable)
             except OSError as error:
                 if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                     raise
@@ -147,11 +162,9 @@ class Link:
                 raise self._tamper(str(error)) from None
             if body is not None:
                 return body
-            self._wait()  # each time: a reply that drips in byte by byte must not get round the clock
+            self._wait(self._readable)  # each time: a reply that drips in by bytes must not get round the clock
             try:
                 part = self.channel.recv(1 << 16)
-            except TimeoutError:
-                continue
             except ConnectionResetError:
                 part = b""
             if not part:
@@ -161,25 +174,17 @@ class Link:
     def hear_first(self) -> list:
         """The first message, sent before the program's first instruction: with it the kernel says who the child is."""
         if _SO_PASSCRED is not None:
-            part, ancillary = self._receive_with_credentials()
-            pid = _CREDENTIALS.unpack(ancillary[0][2])[0]
-            self._clock_id = (~pid << 3) | 2 if pid else None  # clock_getcpuclockid(3)
-            self.channel.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 0)
-            self.frames.feed(part)
-        return self.hear()
-
-    def _receive_with_credentials(self) -> tuple[bytes, list]:
-        while True:
-            self._wait()
+            self._wait(self._readable)
             try:
                 part, ancillary, _, _ = self.channel.recvmsg(1 << 16, socket.CMSG_SPACE(_CREDENTIALS.size))
-            except TimeoutError:
-                continue
             except ConnectionResetError:
-                part, ancillary = b"", []
+                part = b""
             if not part:
                 raise self._end("crash")
-            return part, ancillary
+            pid = _CREDENTIALS.unpack(ancillary[0][2])[0]
+            self._clock_id = (~pid << 3) | 2 if pid else None  # clock_getcpuclockid(3)
+            self.frames.feed(part)
+        return self.hear()
 
     def hear(self) -> list:
         """The next message: a list that begins with a word."""
@@ -241,6 +246,10 @@ class Link:
 
     # Ends and errors
 
+    def _time_out(self, clock: str) -> Gone:
+        self.timeout = clock
+        return self._end("timeout")
+
     def _end(self, word: str) -> Gone:
         self.ended = self.ended or word
         return Gone(word)
@@ -284,7 +293,14 @@ def proper_name(name: str) -> str:
 
 
 def new_nonce() -> str:
-    return os.urandom(8).hex()
+    global _random_bytes
+    if not _random_bytes:
+        _random_bytes = os.urandom(1024)  # many at a time: one call to the kernel less a question
+    nonce, _random_bytes = _random_bytes[:8], _random_bytes[8:]
+    return nonce.hex()
+
+
+_random_bytes = b""
 
 
 def _plain_remote(value: object) -> dict:

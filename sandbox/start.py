@@ -24,7 +24,7 @@ if __name__ == "__main__":
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules["sandbox"] = package
     if sys.argv[1] == "zygote":
-        # `threading` and `random` ask to be put in order after each fork, which takes half as long as the fork. One
-        # thread without locks leaves nothing to put in order, and a child seeds `random` itself.
+        # `threading` and `random` ask to be put in order after each fork, which takes longer than the fork itself. One
+        # thread without locks leaves nothing to put in order, and `random` is to be the same in every child.
         os.register_at_fork = lambda **hooks: None
     importlib.import_module(f"sandbox.{sys.argv[1]}").main()

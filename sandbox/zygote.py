@@ -40,6 +40,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     child.preload()
     state = layers.confine_zygote(settings["limits"], frozenset(settings["without"]))
+    child.make_room()
     gc.collect()
     gc.freeze()  # children do not touch (and so do not copy) these objects when they collect
     control.sendall(json.dumps(state.status).encode("ascii"))

@@ -1,5 +1,6 @@
 """The sandbox's benchmark and the attack corpus: what is measured, and that the scoring can fail both ways."""
 
+import ast
 import dataclasses
 import re
 import subprocess
@@ -186,7 +187,9 @@ def test_jobs_are_distinct_and_right():
         exec(job["program"], namespace)
         for test in job["tests"]:
             exec(test, namespace)
-        assert [namespace["f"](*arguments) for arguments in job["inputs"]] == job["expected"]
+        entry_point = namespace[job["entry_point"]]
+        inputs, expected = ast.literal_eval(job["inputs"]), ast.literal_eval(job["expected"])
+        assert [entry_point(*arguments) for arguments in inputs] == expected
 
 
 def test_percentiles():
