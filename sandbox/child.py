@@ -133,39 +133,43 @@ class _TooDeep(Exception):
     """A value that cannot be written: it contains itself, or is nested deeper than Python recurses."""
 
 
+# What handles stand for. Kept alive, so that an id is never given twice. Each child has its own, as a copy of none.
+_objects: list = []
+_numbers: dict[int, int] = {}
+_read_request = wire.reader(lambda number, _name: _objects[number])
+
+
 def _answer_calls(namespace: dict, program: str, reply_cap: int) -> None:
-    objects: list = []  # behind the handles; kept alive, so that an id is never given twice
-    numbers: dict[int, int] = {}
-
-    def handle(value: object) -> dict:
-        """Stripped to a built-in base if there is one, else a handle."""
-        kind = type(value)
-        for base in _true_bases(kind)[1:]:
-            if base in _STRIP:
-                return wire.to_plain(_STRIP[base](value), handle)
-        number = numbers.setdefault(id(value), len(objects))
-        if number == len(objects):
-            objects.append(value)
-        return {"handle": [number, _class_name(kind)]}
-
-    def write(value: object) -> object:
-        try:
-            return wire.to_plain(value, handle)
-        except RecursionError:
-            raise _TooDeep from None
-
-    read = wire.reader(lambda number, _name: objects[number])
     nonce, names = wire.read_frame(JUDGE_FD)
     found = [namespace.get(name) for name in names]
-    wire.write_frame(JUDGE_FD, [nonce, [handle(value) if callable(value) else None for value in found]])
+    wire.write_frame(JUDGE_FD, [nonce, [_handle(value) if callable(value) else None for value in found]])
     while True:
         request = wire.read_body(JUDGE_FD)
         if request is None:
             return
-        nonce, operation, *arguments = read(request)
-        reply = _perform(operation, arguments, write, program)
+        nonce, operation, *arguments = _read_request(request)
+        reply = _perform(operation, arguments, program)
         flush()
         wire.write_bytes(JUDGE_FD, _pack(nonce, reply, reply_cap))
+
+
+def _handle(value: object) -> object:
+    """The form of a value of no plain type: as its built-in base if it has one, else a handle."""
+    kind = type(value)
+    for base in _true_bases(kind)[1:]:
+        if base in _STRIP:
+            return wire.to_plain(_STRIP[base](value), _handle)
+    number = _numbers.setdefault(id(value), len(_objects))
+    if number == len(_objects):
+        _objects.append(value)
+    return {"handle": [number, _class_name(kind)]}
+
+
+def _write(value: object) -> object:
+    try:
+        return wire.to_plain(value, _handle)
+    except RecursionError:
+        raise _TooDeep from None
 
 
 def _pack(nonce: str, reply: list, cap: int) -> bytes:
@@ -178,9 +182,9 @@ def _pack(nonce: str, reply: list, cap: int) -> bytes:
     return wire.pack([nonce, "too large"])
 
 
-def _perform(operation: str, arguments: list, write, program: str) -> list:
+def _perform(operation: str, arguments: list, program: str) -> list:
     try:
-        return ["value", write(_OPERATIONS[operation](*arguments))]
+        return ["value", _write(_OPERATIONS[operation](*arguments))]
     except _TooDeep:
         return ["not plain"]
     except StopIteration as error:
