@@ -72,7 +72,7 @@ def test_no_file_outside(verdicts):
 
 
 def test_corpus():
-    """Bug: the corpus has shrunk below what the project promises, or lost its controls, which show that scoring works."""
+    """Bug: the corpus has shrunk below what the project promises, or lost the controls that show its scoring works."""
     families = [attack.family for attack in ATTACKS]
     assert len(ATTACKS) - families.count("control") >= 60
     assert {attack.earns_stage for attack in ATTACKS if attack.family == "control"} >= {Stage.PASSED, Stage.PARTIAL}
