@@ -67,9 +67,9 @@ class Zygote:
         self.process.wait()
 
     def start_child(self, descriptors: list[int], line_count: int) -> None:
-        command = b"C" + (str(line_count).encode() if line_count else b"")
+        order = b"C" + (str(line_count).encode() if line_count else b"")
         try:
-            socket.send_fds(self.control, [command], descriptors)
+            socket.send_fds(self.control, [order], descriptors)
         except OSError as error:
             raise SlotBroken(f"the zygote has ended: {error}") from None
 

@@ -12,9 +12,9 @@ from sandbox import Judge, Limits, Stage, Task
 ATTACKS = load_attacks(DIRECTORY)
 LIMITS = Limits(
     test_cpu_seconds=0.25,
-    test_wall_seconds=0.5,
+    test_wall_seconds=1.0,
     program_cpu_seconds=0.5,
-    program_wall_seconds=1.0,
+    program_wall_seconds=2.0,
     judge_cpu_seconds=0.5,
 )
 
