@@ -54,7 +54,6 @@ class Judge:
 
     without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
     allow_weak  go on when the layers that work here are below the minimum (layers.missing_minimum)
-
     pin         keep each slot on a core of its own. Its processes take turns, so a second core is of no use to them,
                 and waking one on another core takes longer than on the same
 

@@ -28,6 +28,7 @@ from sandbox import child, layers, wire
 
 _MAX_DESCRIPTORS = 5
 _MOMENT_SECONDS = 0.2
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 _exit = os._exit  # a program can replace the one in `os`; a child that did not leave would go on as a zygote
 
 
@@ -74,7 +75,7 @@ def _run_child(message: bytes, descriptors: list[int], control: socket.socket, r
         os.killpg(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
     layers.clear_strays(state)
-    return wire.REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10)
+    return wire.REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT)
 
 
 def _be_child(message: bytes, descriptors: list[int], reply_cap: int, state) -> None:
