@@ -192,14 +192,19 @@ def _known(source: str, number: int, k: int, stage: Stage, passed: int, error_ty
 # The processes of a sandbox, seen from outside ------------------------------------------------------------------
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes below this one, a parent before its children; without those that end meanwhile."""
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, by any of its threads; those that end meanwhile count as none."""
     found = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                found += [int(child), *descendants(int(child))]
-    return found
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, (thread / "children").read_text().split())
+    return sorted(found)
+
+
+def descendants(pid: int) -> list[int]:
+    """All generations below a process, a parent before its children."""
+    return [below for child in children(pid) for below in (child, *descendants(child))]
 
 
 def judge_pids(judge: Judge) -> list[int]:

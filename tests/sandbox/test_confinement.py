@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.stress import descendants
 from sandbox import Judge, Limits, Stage, Task
 
 LIMITS = Limits(
@@ -49,15 +50,6 @@ def run(judge, body, tests=TESTS):
 def words(outcome):
     """The verdicts' words; of an exception its type instead."""
     return [v.error_type if v.word == "error" else v.word for v in outcome.tests]
-
-
-def descendants(pid):
-    """Process ids below a process, all generations."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
-    return found
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.stress import children, descendants
 from sandbox import Judge, Limits, Stage, Task, pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,17 +24,6 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 def task(body="return x + 1", tests=("assert f(1) == 2",)):
     return Task(f"import os, time\ndef f(x):\n    {body}\n", tests, "f")
-
-
-def children(pid):
-    """Direct children of a process, those of all its threads."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sorted(int(child) for thread in tasks for child in (thread / "children").read_text().split())
-
-
-def descendants(pid):
-    """All generations."""
-    return [below for child in children(pid) for below in (child, *descendants(child))]
 
 
 def alive(pid):
