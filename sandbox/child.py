@@ -25,6 +25,7 @@ import atexit
 import importlib
 import itertools
 import mmap
+import operator
 import os
 import posix
 import random
@@ -201,10 +202,6 @@ def _raised(error: BaseException, program: str) -> list:
     return ["raised", _name(error), message[:_MESSAGE_CAP], *_place(error, program)]
 
 
-def _put(target: object, key: object, value: object) -> None:
-    target[key] = value
-
-
 # What a test can do with something that stays here: a function, a class, an instance, an iterator. There is no
 # `==`, `in`, isinstance, order or truth among them: these would be the program's own word on whether it is right.
 _OPERATIONS = {
@@ -212,8 +209,8 @@ _OPERATIONS = {
     "get": getattr,
     "set": setattr,
     "len": len,
-    "item": lambda target, key: target[key],
-    "put": _put,
+    "item": operator.getitem,
+    "put": operator.setitem,
     "iter": iter,
     "next": next,
     "str": str,

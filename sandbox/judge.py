@@ -17,7 +17,6 @@ to see it changed, sees it unchanged.
 """
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -27,6 +26,7 @@ import time
 from sandbox import wire
 from sandbox.calls import judge_calls
 from sandbox.cases import judge_cases
+from sandbox.limits import die_with_parent, hide_memory
 from sandbox.outcome import Case, Limits, Outcome, Stage, Task, Verdict
 from sandbox.trial import Record, SlotBroken, Zygote
 
@@ -89,9 +89,8 @@ def _protect() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     if sys.platform == "linux":
-        library = ctypes.CDLL(None)
-        library.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        library.prctl(4, 0)  # PR_SET_DUMPABLE
+        die_with_parent()
+        hide_memory()
 
 
 # One task -----------------------------------------------------------------------------------------------------

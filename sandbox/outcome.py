@@ -238,7 +238,7 @@ class Outcome:
 CLOCKED = ("cpu_seconds", "seconds", "peak_bytes")
 
 
-def lost(task: Task, error_type: str, timeout: str | None = None, tamper: str | None = None) -> Outcome:
+def lost(task: Task, error_type: str, timeout: str | None = None) -> Outcome:
     """The outcome of a task about which nothing is known, because its judge did not live to tell."""
     return Outcome(
         stage=Stage.SYNTAX_ERROR,
@@ -252,7 +252,7 @@ def lost(task: Task, error_type: str, timeout: str | None = None, tamper: str | 
         out_of_memory=False,
         signal=None,
         exit_code=None,
-        tamper=tamper,
+        tamper=None,
         output="",
         lines=None,
         cpu_seconds=0.0,

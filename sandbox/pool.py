@@ -256,12 +256,11 @@ class _Keeper(threading.Thread):
             slot.entries.clear()
             if waiting:
                 waiting[0].tries += 1  # the others had not begun
+                task = waiting[0].task
                 if slot.exit_code == -signal.SIGPROF:
-                    entry = waiting.pop(0)
-                    entry.finish(lost(entry.task, "JudgeTimeout", "judge"))
+                    waiting.pop(0).finish(lost(task, "JudgeTimeout", "judge"))
                 elif waiting[0].tries == _TRIES:
-                    entry = waiting.pop(0)
-                    entry.finish(lost(entry.task, "SlotLost"))
+                    waiting.pop(0).finish(lost(task, "SlotLost"))
             self.entries.extendleft(reversed(waiting))
             slot.start()
 

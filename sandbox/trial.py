@@ -5,18 +5,17 @@ however it ends; what a child says of its own failure is checked for its form.
 Not covered: whether it says the truth.
 """
 
-import ctypes
+import contextlib
 import json
 import os
 import signal
 import socket
 import struct
 import subprocess  # nosec B404
-import sys
 import tempfile
 import time
 
-from sandbox import wire
+from sandbox import kernel, wire
 from sandbox.outcome import Limits, Task, Verdict
 from sandbox.remote import Gone, Link, new_nonce, proper_name
 from sandbox.start import command
@@ -35,9 +34,10 @@ class Zygote:
 
     def __init__(self, settings: dict) -> None:
         ours, theirs = socket.socketpair()
-        if sys.platform == "linux":
-            # Fixed addresses, for the zygote's exec: the order of a set of objects depends on them.
-            ctypes.CDLL(None).personality(_ADDR_NO_RANDOMIZE)
+        # Fixed addresses, for the zygote's exec: the order of a set of objects depends on them. Where it is refused
+        # (some containers, other systems) only programs that look at addresses notice.
+        with contextlib.suppress(OSError):
+            kernel.call("personality", _ADDR_NO_RANDOMIZE)
         # A fixed command, this project's own script, no shell.
         arguments = command("zygote", json.dumps(settings))
         self.process = subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.DEVNULL)  # nosec B603
