@@ -19,9 +19,10 @@ def checkpoint_path(name: str) -> Path:
     return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
-def option(default: object, help: str, group: str = "general") -> object:
-    """A dataclass field with its one-line help and the group that --help lists it in."""
-    return field(default=default, metadata={"help": help, "group": group})
+def option(default: object, help: str, group: str = "general", kind: type | None = None) -> object:
+    """A dataclass field with its one-line help and the group that --help lists it in; `kind` where None is the
+    default."""
+    return field(default=default, metadata={"help": help, "group": group, "kind": kind or type(default)})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +38,6 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
         prog=program,
         description=description,
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
     for item in dataclasses.fields(cls):
@@ -45,10 +45,12 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
         flag, text = "--" + item.name.replace("_", "-"), item.metadata["help"]
-        if type(item.default) is bool:  # given or not; all of ours are off by default
+        kind = item.metadata["kind"]
+        if kind is bool:  # given or not; all of ours are off by default
             groups[name].add_argument(flag, action="store_true", help=text)
             continue
-        kind = type(item.default)
+        if item.default is not None and item.default != "":
+            text += f" (default: {item.default})"
         groups[name].add_argument(flag, type=kind, default=item.default, metavar=kind.__name__.upper(), help=text)
     known, unknown = parser.parse_known_args(arguments)
     if unknown:

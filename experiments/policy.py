@@ -112,6 +112,17 @@ def answer(
     return rollouts
 
 
+def reference_rollouts(policy: Policy, problems: list[Problem]) -> list[Rollout]:
+    """Each problem's reference solution as if the policy had written it, with its end of sequence, for SFT."""
+    prompts = encode_prompts(policy.tokenizer, problems)
+    rollouts = []
+    for problem, prompt in zip(problems, prompts, strict=True):
+        code = problem.code.rstrip()  # what ends an answer is the token, not an empty line
+        ids = policy.tokenizer(code, add_special_tokens=False).input_ids + [policy.eos_ids[0]]
+        rollouts.append(Rollout(problem.task_id, 0, prompt, ids, [], "eos", code, (0, len(code))))
+    return rollouts
+
+
 def start_judge(slots: int, cpu_seconds: float, allow_weak: bool) -> Judge:
     """The sandbox. ValueError, one line, where it does not start or is too weak to run what a model writes.
 

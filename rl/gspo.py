@@ -7,54 +7,112 @@ As GRPO (rl/grpo.py), but the importance ratio belongs to the whole sequence, as
 
 The power 1/|o_i| keeps s_i of sequences of any length in one range; it is far narrower than a token's, hence the
 small clip ranges. Every token of a clipped sequence is left out, so clipping is all or nothing. The advantage
-is GRPO's. What is left out: the KL term (the paper leaves it out of its equations, too).
+is GRPO's. GSPO-token (section 4.3, eqs. 13 and 14; --ratio-level token) lets the advantage differ from token to
+token:
+
+    J = 1/G sum_i 1/|o_i| sum_t min( s_it A_it, clip(s_it, 1 - e_low, 1 + e_high) A_it )
+    s_it = sg[s_i] pi(o_it | ..) / sg[pi(o_it | ..)]          (sg: no gradient)
+
+The value of s_it is s_i's; where A_it is the same for all tokens, so is the gradient. At sequence level, advantages
+that differ are averaged over the row. The loss is a mean over sequences, always: another normaliser would weigh s_i
+by length. A KL term, which the paper leaves out of its equations, is there if asked for.
 
     python experiments/run.py --algo gspo --reward staged
 """
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
+from rl import grpo, kl
 from rl.grpo import group_advantages
-from rl.learner import Learner, Totals
-from rl.rollout import per_token, reward_table
+from rl.learner import Learner
+from rl.normalizer import Totals, normalize
+from rl.rollout import Batch, per_token, reward_table
 
-CLIP_LOW, CLIP_HIGH = 3e-4, 4e-4  # the paper's, section 5.1
+DEFAULTS = grpo.DEFAULTS | {  # the options of run.py that GSPO takes
+    "clip_low": 3e-4,  # the paper's, section 5.1
+    "clip_high": 4e-4,
+    "ratio_level": "sequence",
+}
+del DEFAULTS["loss_normalizer"]
+LEVELS = ("sequence", "token")
 
 
 def policy_loss(
     log_probs: Tensor,  # (B, T), with gradient
     old_log_probs: Tensor,  # (B, T), of the policy that sampled
-    advantages: Tensor,  # (B, T), equal along a row
-    mask: Tensor,  # (B, T), 1.0 at completion tokens
+    advantages: Tensor,  # (B, T)
+    mask: Tensor,  # (B, T), 1.0 at the tokens that count
     totals: Totals,  # of the whole optimizer step
     *,
-    clip_low: float = CLIP_LOW,
-    clip_high: float = CLIP_HIGH,
-) -> tuple[Tensor, dict[str, float]]:
-    """-J of the rows given, as their share of the optimizer step's mean over rows."""
-    lengths = mask.sum(dim=1)  # (B,)
-    advantage = (advantages * mask).sum(dim=1) / lengths  # (B,)
-    ratio = torch.exp(((log_probs - old_log_probs) * mask).sum(dim=1) / lengths)  # s_i, (B,)
+    clip_low: float = DEFAULTS["clip_low"],
+    clip_high: float = DEFAULTS["clip_high"],
+    level: str = DEFAULTS["ratio_level"],
+    weights: Tensor | None = None,  # (B, T), truncated importance weights
+    ref_log_probs: Tensor | None = None,  # (B, T), needed if kl_coef is not 0
+    kl_coef: float = 0.0,
+    kl_estimator: str = DEFAULTS["kl_estimator"],
+    kl_weighted: bool = False,
+) -> tuple[Tensor, dict]:
+    """-J of the rows given, as their share of the optimizer step's mean over rows; and metrics."""
+    lengths = mask.sum(dim=1, keepdim=True)
+    lengths = lengths.where(lengths > 0, 1)  # (B, 1); a row that is masked out counts as 0 in the mean
+    log_ratio = ((log_probs - old_log_probs) * mask).sum(dim=1, keepdim=True) / lengths  # log s_i, (B, 1)
+    if level == "sequence":
+        advantages = (advantages * mask).sum(dim=1, keepdim=True) / lengths  # (B, 1)
+    elif level == "token":
+        log_ratio = log_ratio.detach() + log_probs - log_probs.detach()  # log s_it, (B, T)
+    else:
+        raise ValueError(f"ratio-level: unknown {level!r}; there are {', '.join(LEVELS)}")
+    ratio = torch.exp(log_ratio)  # s_i (B, 1) or s_it (B, T)
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    surrogate = torch.minimum(ratio * advantage, clipped * advantage)  # (B,)
-    too_low = (ratio < 1 - clip_low) & (advantage < 0)  # where the clip has cut the gradient
-    too_high = (ratio > 1 + clip_high) & (advantage > 0)
+    per_token = -torch.minimum(ratio * advantages, clipped * advantages).expand_as(mask)  # (B, T)
+    if weights is not None:
+        per_token = per_token * weights
+    too_low = ((ratio < 1 - clip_low) & (advantages < 0)).expand_as(mask)  # where the clip has cut the gradient
+    too_high = ((ratio > 1 + clip_high) & (advantages > 0)).expand_as(mask)
     metrics = {
-        "clip_ratio/low_mean": float(too_low.sum()) / totals.rows,
-        "clip_ratio/high_mean": float(too_high.sum()) / totals.rows,
+        "clip_ratio/low_mean": float(normalize(too_low.float(), mask, totals, "sequence-mean")),
+        "clip_ratio/high_mean": float(normalize(too_high.float(), mask, totals, "sequence-mean")),
+        "ratio": ratio[:, 0],
     }
-    return -surrogate.sum() / totals.rows, metrics
+    if kl_coef:
+        penalty = kl.in_loss(kl_estimator, log_probs, old_log_probs, ref_log_probs, kl_weighted)  # (B, T)
+        per_token = per_token + kl_coef * penalty
+        metrics["kl"] = float((penalty.detach() * mask).sum()) / totals.tokens
+    return normalize(per_token, mask, totals, "sequence-mean"), metrics
 
 
 def train(learner: Learner, collect, log, options) -> None:
-    """The loop. `collect(step)` samples, executes and rewards; `log(step, rollouts, metrics)` writes down."""
-    loss = partial(policy_loss, clip_low=options.clip_low, clip_high=options.clip_high)
-    for step in range(options.steps):
-        rollouts = collect(step)
-        rewards = reward_table(rollouts, options.group_size)  # (N, G)
-        advantages = per_token(group_advantages(rewards, options.scale_rewards), rollouts)  # (B, T)
-        metrics = learner.update(step, rollouts, advantages, loss)
-        log(step, rollouts, advantages, metrics)
+    """The loop. `collect(step)` samples, executes and rewards; `log(batch, metrics)` writes down."""
+    kl_in_loss = options.kl_coef if options.kl_in == "loss" else 0.0
+
+    def loss(log_probs: Tensor, batch: Batch, totals: Totals):
+        return policy_loss(
+            log_probs,
+            batch.old_log_probs,
+            batch.advantages,
+            batch.loss_mask,
+            totals,
+            clip_low=options.clip_low,
+            clip_high=options.clip_high,
+            level=options.ratio_level,
+            weights=batch.weights,
+            ref_log_probs=batch.ref_log_probs,
+            kl_coef=kl_in_loss,
+            kl_estimator=options.kl_estimator,
+            kl_weighted=options.kl_weighted,
+        )
+
+    while learner.step < options.steps:
+        batch = learner.prepare(collect(learner.step))
+        rewards, measured = reward_table(batch.rollouts, options.group_size).to(batch.mask), {}  # R_i, (N, G)
+        if options.kl_coef and options.kl_in == "reward":
+            penalty, measured = kl.in_reward(
+                options.kl_estimator, batch.old_log_probs, batch.ref_log_probs, batch.mask
+            )  # (B, T)
+            rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)
+        advantages = group_advantages(rewards, options.scale_rewards)  # (N, G)
+        batch.advantages = per_token(advantages, batch.mask)  # (B, T)
+        metrics = learner.update(batch, loss, every_row=kl_in_loss > 0)
+        log(batch, metrics | measured)

@@ -1,119 +1,219 @@
 """What every algorithm does alike: optimizer steps over a batch of rollouts. The equations are not here.
 
-An algorithm hands over rollouts, advantages (B, T) and its loss; the learner cuts the batch into minibatches
-(one optimizer step each) and those into microbatches (for memory only), takes the log-probabilities and steps.
+An algorithm has the learner `prepare` the tensors of its rollouts, fills in advantages (B, T), and hands over its
+loss. The learner cuts the batch into minibatches (one optimizer step each) and those into microbatches (for memory
+only), takes the log-probabilities and steps.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from rl.critic import Critic
 from rl.logprobs import completion_logprobs
 from rl.lora import lora_parameters
 from rl.model import Decoder
-from rl.rollout import Rollout, length_mask, sampled_log_probs
+from rl.normalizer import Totals
+from rl.rollout import Batch, Rollout, make_batch
+
+# (log_probs (b, T) with gradient, the microbatch, totals of its optimizer step) -> scalar loss, metrics.
+# The sum over microbatches is the loss of the step. A metric that is a number adds up in the same way; one that is a
+# tensor is a sample, of which mean, std, min and max are logged.
+PolicyLoss = Callable[[Tensor, Batch, Totals], tuple[Tensor, dict[str, float | Tensor]]]
 
 
 @dataclass(frozen=True)
-class Totals:
-    """Counts over a whole optimizer step, before microbatching: what a loss divides by."""
+class Settings:
+    """How steps are taken; run.py has options of the same names."""
 
-    rows: int  # rollouts, those without a gradient included
-    tokens: int  # completion tokens of all of them
-
-
-# (log_probs (b, T), old_log_probs (b, T), advantages (b, T), mask (b, T), totals) -> scalar loss, metrics.
-# The sum over microbatches is the loss of the step; metrics add up in the same way.
-PolicyLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Totals], tuple[Tensor, dict[str, float]]]
+    lr: float
+    steps: int
+    temperature: float = 1.0
+    max_new_tokens: int = 1  # the token budget, for the normaliser "constant"
+    lr_schedule: str = "linear"  # linear | constant
+    warmup: int = 0
+    epochs: int = 1  # passes over a batch of rollouts
+    minibatches: int = 1  # optimizer steps in a pass
+    microbatch_rows: int = 128
+    max_grad_norm: float = 1.0
+    old_log_probs: str = "sampler"  # sampler | recompute
+    importance_cap: float = 0.0  # of the weights that correct the sampler's log-probabilities; 0 is no weights
+    mask_truncated: bool = False
+    critic_lr: float = 0.0
 
 
 class Learner:
-    """A model with LoRA layers, its optimizer and its learning-rate schedule."""
+    """A model with LoRA layers, perhaps a reference policy and a critic, and the optimizer.
+
+    All that a run carries from one step to the next is here: the weights, the optimizer, `step`, and the numbers
+    in `state`, which a loop may use as it likes. rl/checkpoint.py saves it.
+    """
 
     def __init__(
-        self,
-        model: Decoder,
-        *,
-        lr: float,
-        steps: int,
-        warmup: int,
-        minibatches: int,
-        microbatch_rows: int,
-        temperature: float,
-        max_grad_norm: float,
+        self, model: Decoder, settings: Settings, reference: Decoder | None = None, critic: Critic | None = None
     ):
-        self.model, self.parameters = model, lora_parameters(model)
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
-        self.peak_lr, self.steps, self.warmup = lr, steps, warmup
-        self.minibatches, self.microbatch_rows = minibatches, microbatch_rows
-        self.temperature, self.max_grad_norm = temperature, max_grad_norm
+        self.model, self.settings, self.reference, self.critic = model, settings, reference, critic
+        self.trained = {"policy": lora_parameters(model)}
+        groups = [{"params": self.trained["policy"], "peak_lr": settings.lr}]
+        if critic is not None:
+            self.trained["critic"] = [p for p in critic.parameters() if p.requires_grad]
+            groups.append({"params": self.trained["critic"], "peak_lr": settings.critic_lr})
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)
+        self.step = 0  # steps done
+        self.state: dict[str, float] = {}
 
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up over the first steps, then linear decay that would reach 0 one step after the last."""
-        return self.peak_lr * min((step + 1) / max(1, self.warmup), (self.steps - step) / self.steps)
+    def learning_rate(self, peak: float) -> float:
+        """Linear warm-up; then, in schedule "linear", decay that would reach 0 one step after the last."""
+        settings = self.settings
+        left = (settings.steps - self.step) / settings.steps if settings.lr_schedule == "linear" else 1.0
+        return peak * min((self.step + 1) / max(1, settings.warmup), left)
 
-    def update(self, step: int, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss) -> dict[str, float]:
-        """One optimizer step per minibatch; returns metrics, means over the minibatches.
+    def prepare(self, rollouts: list[Rollout], importance_level: str = "token") -> Batch:
+        """The tensors of the rollouts: masks, old log-probabilities, and the reference's where there is one.
 
-        `sampling/sampling_logp_difference/*` compares the sampler's log-probabilities with the learner's on the same
-        tokens, in the first minibatch only: there the weights are those that sampled.
+        Importance weights, where asked for, are taken of single tokens or of whole sequences.
         """
-        lr = self.learning_rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        settings = self.settings
+        batch = make_batch(rollouts, self.model.device, settings.mask_truncated)
+        if settings.old_log_probs == "recompute":
+            batch.old_log_probs = self.log_probs(self.model, batch)
+        if settings.importance_cap:
+            # The sampler's distribution is not quite the learner's (other kernels, other dtype). Truncated
+            # importance sampling (Ionides 2008) corrects for that; the cap bounds what one token may weigh.
+            log_weights = (batch.old_log_probs - batch.sampled_log_probs) * batch.mask  # (B, T)
+            if importance_level == "sequence":
+                log_weights = log_weights.sum(dim=1, keepdim=True).expand_as(batch.mask)
+            batch.weights = torch.exp(log_weights).clamp(max=settings.importance_cap)
+        if self.reference is not None:
+            batch.ref_log_probs = self.log_probs(self.reference, batch)
+        return batch
+
+    @torch.no_grad()
+    def log_probs(self, model: Decoder, batch: Batch) -> Tensor:
+        """The batch's tokens under a model, (B, T), without gradient."""
+        parts = [
+            completion_logprobs(model, *layout_of(part.rollouts), self.settings.temperature)[0]
+            for part in self.microbatches(batch, range(len(batch.rollouts)))
+        ]
+        return stack(parts, batch.mask)
+
+    @torch.no_grad()
+    def values(self, batch: Batch) -> Tensor:
+        """The critic's value of the state before each of the batch's tokens, (B, T), without gradient."""
+        parts = [
+            self.critic(*layout_of(part.rollouts)) for part in self.microbatches(batch, range(len(batch.rollouts)))
+        ]
+        return stack(parts, batch.mask)
+
+    def microbatches(self, batch: Batch, rows) -> list[Batch]:
+        rows, size = list(rows), self.settings.microbatch_rows
+        return [batch.rows(rows[start : start + size]) for start in range(0, len(rows), size)]
+
+    def update(
+        self, batch: Batch, loss: PolicyLoss, *, every_row: bool = False, target_kl: float = 0.0
+    ) -> dict[str, float]:
+        """`epochs` x `minibatches` optimizer steps on a batch; returns metrics, means over the steps.
+
+        `every_row`: rows whose advantages are all zero have a gradient, too (a KL term, a critic). Otherwise they
+        are counted in the normaliser, but not computed. `target_kl`: as soon as a minibatch shows the policy further
+        than this from the one that the batch began with (mean over tokens of k3, in nats), the rest is left out.
+        """
+        before = [p.detach().clone() for p in self.trained["policy"]]
+        rates = [self.learning_rate(group["peak_lr"]) for group in self.optimizer.param_groups]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        slices = _slices(len(batch.rollouts), self.settings.minibatches)
         collected: list[dict[str, float]] = []
-        for start, stop in _slices(len(rollouts), self.minibatches):
-            metrics = self._optimizer_step(rollouts[start:stop], advantages[start:stop], loss)
-            if start > 0:
+        taken = 0
+        for start, stop in slices * self.settings.epochs:
+            rows = batch.rows(list(range(start, stop)))
+            metrics = self._backward(rows, loss, every_row)
+            if collected:  # the weights are no longer those that sampled: the gap would measure learning
                 metrics = {name: value for name, value in metrics.items() if "logp_difference" not in name}
             collected.append(metrics)
+            if target_kl and metrics.get("approx_kl", 0.0) > target_kl:
+                break
+            taken += self._optimizer_step(metrics)
+        self.step += 1
         names = dict.fromkeys(name for metrics in collected for name in metrics)
-        means = {n: _mean([metrics[n] for metrics in collected if n in metrics]) for n in names}
-        return means | {"learning_rate": lr}
-
-    def _optimizer_step(self, rollouts: list[Rollout], advantages: Tensor, loss: PolicyLoss) -> dict[str, float]:
-        totals = Totals(len(rollouts), sum(len(rollout.completion) for rollout in rollouts))
-        # A row whose advantage is zero throughout has no gradient: counted above, but not computed.
-        active = [i for i in range(len(rollouts)) if bool(advantages[i].any())]
-        self.optimizer.zero_grad(set_to_none=True)
-        metrics: dict[str, float] = {"loss": 0.0}
-        for start in range(0, len(active), self.microbatch_rows):
-            rows = active[start : start + self.microbatch_rows]
-            _add(metrics, self._backward([rollouts[i] for i in rows], advantages[rows], loss, totals))
-        if not active:
-            return metrics | {"grad_norm": 0.0}  # no step: AdamW would still move along its momentum
-        metrics["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm))
-        self.optimizer.step()
-        active_tokens = sum(len(rollouts[i].completion) for i in active)
-        for name in ("entropy", "sampling/sampling_logp_difference/mean"):
-            metrics[name] /= active_tokens
-        return metrics
-
-    def _backward(self, rollouts, advantages: Tensor, loss: PolicyLoss, totals: Totals) -> dict[str, float]:
-        """Adds one microbatch's gradient; its share of the step's metrics."""
-        device = self.model.device
-        prompts = {rollout.prompt_id: rollout.prompt for rollout in rollouts}
-        index = {prompt_id: i for i, prompt_id in enumerate(prompts)}
-        log_probs, entropy = completion_logprobs(
-            self.model,
-            list(prompts.values()),
-            [index[rollout.prompt_id] for rollout in rollouts],
-            [rollout.completion for rollout in rollouts],
-            self.temperature,
-        )  # (b, T)
-        mask, old = length_mask(rollouts).to(device), sampled_log_probs(rollouts).to(device)  # (b, T)
-        advantages = advantages[:, : mask.shape[1]].to(device)
-        value, metrics = loss(log_probs, old, advantages, mask, totals)
-        value.backward()
-        gap = ((log_probs.detach() - old) * mask).abs()
-        return metrics | {
-            "loss": float(value.detach()),
-            "entropy": float(entropy.sum()),
-            "sampling/sampling_logp_difference/mean": float(gap.sum()),
-            "sampling/sampling_logp_difference/max": float(gap.max()),
+        means = {name: _mean([m[name] for m in collected if name in m]) for name in names}
+        after = self.trained["policy"]
+        return means | {
+            "learning_rate": rates[0],
+            "optimizer_steps": float(taken),
+            "adapter/update_norm": _norm([b - a for a, b in zip(before, after, strict=True)]),
+            "adapter/norm": _norm(after),
         }
+
+    def _backward(self, batch: Batch, loss: PolicyLoss, every_row: bool) -> dict[str, float]:
+        """The gradient of one minibatch, and its metrics."""
+        totals = Totals(len(batch.rollouts), int(batch.loss_mask.sum()), self.settings.max_new_tokens)
+        active = batch.loss_mask.bool().any(dim=1)  # (B,)
+        if not every_row:
+            active &= (batch.advantages != 0).any(dim=1)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {"loss": 0.0}
+        samples: dict[str, list[Tensor]] = {}
+        for part in self.microbatches(batch, active.nonzero().flatten().tolist()):
+            log_probs, entropy = completion_logprobs(self.model, *layout_of(part.rollouts), self.settings.temperature)
+            value, metrics = loss(log_probs, part, totals)
+            value.backward()
+            real = part.loss_mask.bool()
+            metrics |= {"loss": float(value.detach()), "entropy": entropy[real]}
+            if all(rollout.log_probs for rollout in part.rollouts):  # they were sampled
+                log_ratio = (log_probs.detach() - part.old_log_probs)[real]
+                metrics["approx_kl"] = torch.expm1(log_ratio) - log_ratio  # k3 of pi_old from pi
+                metrics["sampling/sampling_logp_difference"] = (log_probs.detach() - part.sampled_log_probs)[real].abs()
+            for name, metric in metrics.items():
+                if isinstance(metric, Tensor):
+                    samples.setdefault(name, []).append(metric.detach().flatten())
+                else:
+                    sums[name] = sums.get(name, 0.0) + metric
+        return sums | _describe({name: torch.cat(parts) for name, parts in samples.items()})
+
+    def _optimizer_step(self, metrics: dict[str, float]) -> bool:
+        """Steps along the gradient, clipped for policy and critic apart; adds their norms to the metrics."""
+        for name, parameters in self.trained.items():
+            prefix = "" if name == "policy" else f"{name}/"
+            stepped = any(p.grad is not None for p in parameters)
+            norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm) if stepped else 0.0
+            metrics[f"{prefix}grad_norm"] = float(norm)
+        if not any(p.grad is not None for p in self.trained["policy"]):
+            return False  # nothing to learn: AdamW would still move along its momentum
+        self.optimizer.step()
+        return True
+
+
+def layout_of(rollouts: list[Rollout]) -> tuple[list[list[int]], list[int], list[list[int]]]:
+    """The distinct prompts, the prompt of each row, and the completions: what the models take."""
+    prompts = {rollout.prompt_id: rollout.prompt for rollout in rollouts}
+    index = {prompt_id: i for i, prompt_id in enumerate(prompts)}
+    rows = [index[rollout.prompt_id] for rollout in rollouts]
+    return list(prompts.values()), rows, [rollout.completion for rollout in rollouts]
+
+
+def stack(parts: list[Tensor], mask: Tensor) -> Tensor:
+    """Microbatches of several widths, (b, t) each, below each other: (B, T), 0 at the padding."""
+    width = mask.shape[1]
+    return torch.cat([nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]) * mask
+
+
+WHOLE = {"ratio", "sequence_ratio"}  # samples whose spread is logged; of the others the mean is enough
+
+
+def _describe(samples: dict[str, Tensor]) -> dict[str, float]:
+    described = {}
+    for name, sample in samples.items():
+        if name in WHOLE:
+            described |= {f"{name}/mean": float(sample.mean()), f"{name}/std": float(sample.std(correction=0))}
+            described |= {f"{name}/min": float(sample.min()), f"{name}/max": float(sample.max())}
+        elif name == "sampling/sampling_logp_difference":
+            described |= {f"{name}/mean": float(sample.mean()), f"{name}/max": float(sample.max())}
+        else:
+            described[name] = float(sample.mean())
+    return described
 
 
 def _slices(count: int, parts: int) -> list[tuple[int, int]]:
@@ -125,10 +225,8 @@ def _slices(count: int, parts: int) -> list[tuple[int, int]]:
     return [(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False) if stop > start]
 
 
-def _add(total: dict[str, float], part: dict[str, float]) -> None:
-    """Adds up metrics, except that a name ending in /max takes the maximum."""
-    for name, value in part.items():
-        total[name] = max(total.get(name, value), value) if name.endswith("/max") else total.get(name, 0.0) + value
+def _norm(tensors: list[Tensor]) -> float:
+    return float(torch.stack([tensor.detach().norm() for tensor in tensors]).norm())
 
 
 def _mean(values: list[float]) -> float:

@@ -51,6 +51,20 @@ def completion_logprobs(
     left out on purpose: after an update a sampled token may leave the kept set, and its log-probability would
     be -inf. So train on samples drawn without them. ValueError for an empty completion.
     """
+    hidden, ids, layout = completion_hidden(model, prompts, prompt_of_row, completions)
+    log_probs, entropy = token_log_probs(
+        layout.pack(hidden), layout.pack(ids), model.head_weight, temperature, chunk_tokens
+    )
+    return layout.pad(log_probs), layout.pad(entropy)
+
+
+def completion_hidden(
+    model: Decoder, prompts: list[list[int]], prompt_of_row: list[int], completions: list[list[int]]
+) -> tuple[Tensor, Tensor, Layout]:
+    """The final hidden state from which each completion token is predicted, (B, T, D); the ids (B, T); their layout.
+
+    Position t knows the prompt and the tokens before t, and so is also the state that a critic values.
+    """
     if not all(len(completion) > 0 for completion in completions):
         raise ValueError("a completion is empty: it has no token to take a log-probability of")
     used = sorted(set(prompt_of_row))
@@ -64,11 +78,7 @@ def completion_logprobs(
     hidden = model(ids[:, :-1], lengths - 1, prefix, row_to_used)  # (B, T - 1, D)
     hidden = torch.cat([last[row_to_used][:, None], hidden], dim=1)  # (B, T, D)
 
-    layout = Layout(lengths, ids.shape[1])
-    log_probs, entropy = token_log_probs(
-        layout.pack(hidden), layout.pack(ids), model.head_weight, temperature, chunk_tokens
-    )
-    return layout.pad(log_probs), layout.pad(entropy)
+    return hidden, ids, Layout(lengths, ids.shape[1])
 
 
 def token_log_probs(

@@ -5,7 +5,7 @@ written and read in PEFT's file format, so `PeftModel.from_pretrained` takes our
 """
 
 import json
-from contextlib import contextmanager
+import os
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ class LoRALinear(nn.Module):
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float):
         super().__init__()
-        self.base, self.enabled = base, True
+        self.base = base
         self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
         like = {"device": base.weight.device, "dtype": torch.promote_types(base.weight.dtype, torch.float32)}
         self.lora_A = nn.Parameter(torch.empty(rank, base.in_features, **like))
@@ -33,8 +33,6 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.base(x)
-        if not self.enabled:
-            return out
         low = F.linear(x.to(self.lora_A.dtype), self.lora_A)  # (..., R)
         return out + (self.scale * F.linear(low, self.lora_B)).to(out.dtype)
 
@@ -75,27 +73,24 @@ def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for layer in layers for parameter in (layer.lora_A, layer.lora_B)]
 
 
-@contextmanager
-def adapter_off(model: nn.Module):
-    """Inside, the model is its frozen base: the reference policy, at no memory."""
-    layers = lora_layers(model).values()
-    before = [layer.enabled for layer in layers]
-    try:
-        for layer in layers:
-            layer.enabled = False
-        yield
-    finally:
-        for layer, enabled in zip(layers, before, strict=True):
-            layer.enabled = enabled
+def twin(model: Decoder) -> Decoder:
+    """A second model over the very same base weights, without the adapter: a reference policy, a critic's backbone.
+
+    It costs no memory until it is given an adapter of its own (`add_lora`, `load_adapter`). The weights are
+    shared, so neither of the two may train them.
+    """
+    with torch.device("meta"):
+        other = Decoder(model.config)
+    base = {name.replace(".base.", "."): p for name, p in model.named_parameters() if ".lora_" not in name}
+    other.load_state_dict(base, assign=True)
+    return other.requires_grad_(False)
 
 
 def merged_weight(linear: nn.Module) -> Tensor:
-    """W + (alpha / r) B A in W's dtype for an adapted layer that is enabled, else W itself. (out, in)"""
+    """W + (alpha / r) B A in W's dtype for an adapted layer, else W itself. (out, in)"""
     if not isinstance(linear, LoRALinear):
         return linear.weight
     weight = linear.base.weight
-    if not linear.enabled:
-        return weight
     return (weight + linear.scale * (linear.lora_B @ linear.lora_A)).to(weight.dtype)
 
 
@@ -118,7 +113,10 @@ def _stored_name(layer: str, part: str) -> str:
 
 
 def save_adapter(model: Decoder, directory, base_model: str) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors`; `base_model` names what lies beneath."""
+    """Write `adapter_config.json` and `adapter_model.safetensors`; `base_model` names what lies beneath.
+
+    Each file appears whole or not at all, also when it replaces an older one.
+    """
     directory, layers = Path(directory), lora_layers(model)
     if not layers:
         raise ValueError(f"{directory}: the model has no LoRA layers to save")
@@ -142,8 +140,11 @@ def save_adapter(model: Decoder, directory, base_model: str) -> None:
         for part in ("lora_A", "lora_B")
     }
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / CONFIG_FILE).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-    save_file(tensors, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    temporary = directory / "tmp"
+    temporary.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, directory / CONFIG_FILE)
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    os.replace(temporary, directory / WEIGHTS_FILE)
 
 
 def load_adapter(model: Decoder, directory) -> None:

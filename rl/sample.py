@@ -120,7 +120,7 @@ def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     log_probs (B, V), uniform (B,) float64 in [0, 1) -> (B,) int64. In float64, so that rare tokens of a large
     vocabulary keep their probability.
     """
-    cdf = log_probs.double().exp_().cumsum_(-1)
+    cdf = log_probs.to(torch.float64, copy=True).exp_().cumsum_(-1)
     total = cdf[:, -1:].contiguous()
     token = torch.searchsorted(cdf, uniform[:, None] * total, right=True)
     # uniform * total may round up to the total, and no token exceeds that. The first to reach it is the last

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rl.grpo import group_advantages, policy_loss
-from rl.learner import Totals
+from rl.normalizer import Totals
 
 
 def batch(seed=0, rows=5, width=7):
@@ -38,7 +38,7 @@ def test_loss_equals_a_plain_loop():
     """A wrong normaliser, a clip on the wrong side, or padding that counts."""
     for seed in range(5):
         new, old, advantages, mask = batch(seed)
-        loss, _ = policy_loss(new, old, advantages, mask, Totals(5, int(mask.sum())), clip_low=0.2, clip_high=0.28)
+        loss, _ = policy_loss(new, old, advantages, mask, Totals(5, int(mask.sum()), 7), clip_low=0.2, clip_high=0.28)
         assert float(loss.detach()) == pytest.approx(plain_loss(new, old, advantages, mask, 0.2, 0.28, 5), rel=1e-12)
 
 
@@ -57,7 +57,7 @@ def test_gradient_is_cut_on_the_right_side(advantage, ratio, has_gradient):
     """Clipping the harmful side: with a negative advantage the ratio may not fall further, but must rise back."""
     new = torch.tensor([[math.log(ratio)]], dtype=torch.float64, requires_grad=True)
     one = torch.ones(1, 1, dtype=torch.float64)
-    loss, _ = policy_loss(new, 0 * one, advantage * one, one, Totals(1, 1))
+    loss, _ = policy_loss(new, 0 * one, advantage * one, one, Totals(1, 1, 1))
     loss.backward()
     expected = -advantage * ratio if has_gradient else 0.0
     assert new.grad.item() == pytest.approx(expected)
@@ -66,7 +66,7 @@ def test_gradient_is_cut_on_the_right_side(advantage, ratio, has_gradient):
 def test_padding_has_no_influence():
     """Garbage at the padding leaking into the loss or its gradient."""
     new, old, advantages, mask = batch()
-    totals = Totals(5, int(mask.sum()))
+    totals = Totals(5, int(mask.sum()), 7)
     loss, _ = policy_loss(new, old, advantages, mask, totals)
     (gradient,) = torch.autograd.grad(loss, new)
     other = torch.where(mask.bool(), new.detach(), -3.0).requires_grad_()
@@ -78,25 +78,28 @@ def test_padding_has_no_influence():
 def test_microbatches_add_up():
     """A normaliser taken from the microbatch, which weights short batches more."""
     new, old, advantages, mask = batch(rows=6)
-    totals = Totals(6, int(mask.sum()))
+    totals = Totals(6, int(mask.sum()), 7)
     whole, whole_metrics = policy_loss(new, old, advantages, mask, totals)
     parts = [
         policy_loss(new[i : i + 2], old[i : i + 2], advantages[i : i + 2], mask[i : i + 2], totals) for i in (0, 2, 4)
     ]
     assert whole.item() == pytest.approx(sum(part[0].item() for part in parts), rel=1e-12)
-    for name, value in whole_metrics.items():
-        assert value == pytest.approx(sum(part[1][name] for part in parts))
+    for name in ("clip_ratio/low_mean", "clip_ratio/high_mean"):
+        assert whole_metrics[name] == pytest.approx(sum(part[1][name] for part in parts))
+    assert torch.equal(whole_metrics["ratio"], torch.cat([part[1]["ratio"] for part in parts]))
 
 
 def test_advantages_equal_a_plain_loop():
-    """The biased standard deviation, or a mean over the whole batch in place of the group's."""
+    """The biased standard deviation, or a mean or a deviation over the batch in place of the group's, or vice versa."""
     rewards = torch.tensor([[0.0, 0.2, 1.0], [0.6, 0.7, 0.6]], dtype=torch.float64)
     scaled, centered = group_advantages(rewards, "group"), group_advantages(rewards, "none")
+    by_batch, all_rewards = group_advantages(rewards, "batch"), rewards.flatten().tolist()
     for n, row in enumerate(rewards.tolist()):
         for g, value in enumerate(row):
             difference = value - statistics.mean(row)
             assert centered[n, g].item() == pytest.approx(difference)
             assert scaled[n, g].item() == pytest.approx(difference / (statistics.stdev(row) + 1e-4))
+            assert by_batch[n, g].item() == pytest.approx(difference / (statistics.stdev(all_rewards) + 1e-4))
 
 
 def test_equal_rewards_have_exactly_no_advantage():
@@ -111,7 +114,7 @@ def test_group_of_one_and_unknown_scale_are_errors():
     with pytest.raises(ValueError, match="group-size"):
         group_advantages(torch.ones(3, 1))
     with pytest.raises(ValueError, match="unknown scale"):
-        group_advantages(torch.ones(3, 2), "batch")
+        group_advantages(torch.ones(3, 2), "prompt")
 
 
 def test_expected_gradient_is_that_of_the_expected_reward():
@@ -130,7 +133,7 @@ def test_expected_gradient_is_that_of_the_expected_reward():
             log_probs = logits.log_softmax(0)
             chosen = log_probs[[i, j]][:, None]  # (2, 1)
             advantages = group_advantages(values[[i, j]][None], "none").view(2, 1)
-            loss, _ = policy_loss(chosen, chosen.detach(), advantages, one, Totals(2, 2))
+            loss, _ = policy_loss(chosen, chosen.detach(), advantages, one, Totals(2, 2, 1))
             (gradient,) = torch.autograd.grad(loss, logits)
             expected += (log_probs[i] + log_probs[j]).exp().item() * gradient
     torch.testing.assert_close(expected, -0.5 * true, rtol=1e-12, atol=1e-14)

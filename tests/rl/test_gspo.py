@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl import grpo, gspo
-from rl.learner import Totals
+from rl.normalizer import Totals
 
 
 def batch(seed=0, rows=5, width=7, spread=1e-3):
@@ -33,7 +33,7 @@ def test_loss_equals_a_plain_loop():
     """A sum of log-ratios in place of their mean, or a ratio for each token."""
     for seed in range(5):
         new, old, advantages, mask = batch(seed)
-        loss, _ = gspo.policy_loss(new, old, advantages, mask, Totals(5, int(mask.sum())))
+        loss, _ = gspo.policy_loss(new, old, advantages, mask, Totals(5, int(mask.sum()), 7))
         assert float(loss.detach()) == pytest.approx(plain_loss(new, old, advantages, mask, 3e-4, 4e-4), rel=1e-12)
 
 
@@ -45,7 +45,7 @@ def test_a_clipped_sequence_has_no_gradient_at_any_token(advantage, shift, has_g
     old = torch.tensor([[-0.5, -1.0, -0.2]], dtype=torch.float64)
     new = (old + 0.01 * shift).requires_grad_()
     one = torch.ones(1, 3, dtype=torch.float64)
-    loss, metrics = gspo.policy_loss(new, old, advantage * one, one, Totals(1, 3))
+    loss, metrics = gspo.policy_loss(new, old, advantage * one, one, Totals(1, 3, 3))
     loss.backward()
     assert bool(new.grad.any()) == has_gradient
     assert metrics["clip_ratio/low_mean"] + metrics["clip_ratio/high_mean"] == (not has_gradient)
@@ -54,7 +54,7 @@ def test_a_clipped_sequence_has_no_gradient_at_any_token(advantage, shift, has_g
 def test_on_policy_gradient_equals_grpo():
     """At ratio 1 the two losses have the same gradient (paper, section 4.2); a different one means a wrong factor."""
     new, _, advantages, mask = batch()
-    totals = Totals(5, int(mask.sum()))
+    totals = Totals(5, int(mask.sum()), 7)
     gradients = []
     for algorithm in (grpo, gspo):
         loss, _ = algorithm.policy_loss(new, new.detach(), advantages, mask, totals)
@@ -65,8 +65,56 @@ def test_on_policy_gradient_equals_grpo():
 def test_padding_has_no_influence():
     """Log-ratios of padding counted into the sequence's ratio."""
     new, old, advantages, mask = batch()
-    totals = Totals(5, int(mask.sum()))
+    totals = Totals(5, int(mask.sum()), 7)
     loss, _ = gspo.policy_loss(new, old, advantages, mask, totals)
     other = torch.where(mask.bool(), new.detach(), -3.0)
     again, _ = gspo.policy_loss(other, old, advantages, mask, totals)
     assert float(loss.detach()) == pytest.approx(again.item(), rel=1e-12)
+
+
+def token_loss(new, old, advantages, mask, low, high):
+    """GSPO-token, eq. 13, in Python floats: every token has the sequence's ratio and its own advantage."""
+    total = 0.0
+    for i in range(len(new)):
+        length = int(mask[i].sum())
+        ratio = math.exp(sum(new[i, t].item() - float(old[i, t]) for t in range(length)) / length)
+        clipped = min(max(ratio, 1 - low), 1 + high)
+        for t in range(length):
+            total += min(ratio * float(advantages[i, t]), clipped * float(advantages[i, t])) / length
+    return -total / len(new)
+
+
+def test_token_level_equals_a_plain_loop_and_its_gradient_is_the_tokens():
+    """GSPO-token whose advantages are averaged, or whose gradient reaches the other tokens through the ratio."""
+    new, old, _, mask = batch(3)
+    advantages = torch.randn(5, 7, generator=torch.Generator().manual_seed(9), dtype=torch.float64) * mask
+    loss, metrics = gspo.policy_loss(new, old, advantages, mask, Totals(5, int(mask.sum()), 7), level="token")
+    assert float(loss.detach()) == pytest.approx(token_loss(new, old, advantages, mask, 3e-4, 4e-4), rel=1e-12)
+    (gradient,) = torch.autograd.grad(loss, new)
+    lengths = mask.sum(dim=1, keepdim=True)
+    ratio = torch.exp(((new.detach() - old) * mask).sum(dim=1, keepdim=True) / lengths)
+    cut = ((ratio < 1 - 3e-4) & (advantages < 0)) | ((ratio > 1 + 4e-4) & (advantages > 0))
+    assert (cut & mask.bool()).any()
+    assert (~cut & mask.bool()).any()
+    expected = torch.where(cut, 0.0, -ratio * advantages / lengths / 5) * mask
+    torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-15)
+    shares = metrics["clip_ratio/low_mean"] + metrics["clip_ratio/high_mean"]
+    assert shares == pytest.approx(float(((cut * mask).sum(dim=1) / lengths[:, 0]).mean()))
+
+
+def test_token_level_with_one_advantage_a_row_is_gspo():
+    """A GSPO-token that is another algorithm where advantages do not differ (paper, section 4.3)."""
+    new, old, advantages, mask = batch(4)
+    totals = Totals(5, int(mask.sum()), 7)
+    results = []
+    for level in gspo.LEVELS:
+        loss, _ = gspo.policy_loss(new, old, advantages, mask, totals, level=level)
+        results.append((loss.detach(), torch.autograd.grad(loss, new)[0]))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-15)
+
+
+def test_unknown_level_is_an_error():
+    """A misspelt level that silently means the other one."""
+    new, old, advantages, mask = batch()
+    with pytest.raises(ValueError, match="ratio-level"):
+        gspo.policy_loss(new, old, advantages, mask, Totals(5, 1, 7), level="tokens")

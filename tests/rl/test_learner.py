@@ -1,15 +1,16 @@
 """Optimizer steps and the tensors of a batch of rollouts."""
 
-from functools import partial
+import math
 
 import pytest
 import torch
 
-from rl import grpo, gspo
-from rl.learner import Learner, _slices
-from rl.lora import add_lora, lora_parameters
+from rl import grpo, gspo, rloo
+from rl.learner import Learner, Settings, _slices
+from rl.lora import add_lora, lora_parameters, twin
 from rl.model import ModelConfig, init_model
-from rl.rollout import Rollout, length_mask, per_token, reward_table, sampled_log_probs
+from rl.normalizer import Totals
+from rl.rollout import Rollout, length_mask, make_batch, per_token, reward_table, sampled_log_probs
 from rl.sample import sample
 
 CONFIG = ModelConfig("qwen3", 40, 32, 64, 2, 4, 2, 8, tie_word_embeddings=True)
@@ -47,26 +48,36 @@ def make_rollouts(model, groups=3, size=4):
 
 
 def make_learner(model, **changes):
-    settings = {"lr": 1e-2, "steps": 10, "warmup": 0, "minibatches": 1, "microbatch_rows": 64, "temperature": 1.0}
-    return Learner(model, **{**settings, "max_grad_norm": 1.0, **changes})
+    return Learner(model, Settings(**{"lr": 1e-2, "steps": 10, "max_new_tokens": 9, **changes}))
 
 
-def advantages_of(rollouts, size=4):
-    return per_token(grpo.group_advantages(reward_table(rollouts, size)), rollouts)
+def prepared(learner, rollouts, size=4):
+    """The batch with GRPO's advantages."""
+    batch = learner.prepare(rollouts)
+    advantages = grpo.group_advantages(reward_table(rollouts, size).to(batch.mask))
+    batch.advantages = per_token(advantages, batch.mask)
+    return batch
 
 
-@pytest.mark.parametrize("algorithm", [grpo, gspo])
+def loss_of(algorithm):
+    def loss(log_probs, batch, totals):
+        return algorithm.policy_loss(log_probs, batch.old_log_probs, batch.advantages, batch.loss_mask, totals)
+
+    return loss
+
+
+@pytest.mark.parametrize("algorithm", [grpo, gspo, rloo])
 def test_microbatches_change_no_result(algorithm):
-    """A normaliser or a clip that depends on how the rollouts are cut for memory."""
+    """A normaliser, a clip or a metric that depends on how the rollouts are cut for memory."""
     results = []
     for rows in (64, 3, 1):
         model = make_model(torch.float64)
         rollouts = make_rollouts(model)
         learner = make_learner(model, microbatch_rows=rows)
-        metrics = learner.update(0, rollouts, advantages_of(rollouts).double(), algorithm.policy_loss)
+        metrics = learner.update(prepared(learner, rollouts), loss_of(algorithm))
         results.append((metrics, [p.detach().clone() for p in lora_parameters(model)]))
     for metrics, parameters in results[1:]:
-        assert metrics == pytest.approx(results[0][0], rel=1e-9, abs=1e-12)
+        assert metrics == pytest.approx(results[0][0], rel=1e-6, abs=1e-9)
         for a, b in zip(parameters, results[0][1], strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
@@ -76,11 +87,15 @@ def test_a_batch_without_spread_takes_no_step():
     model = make_model()
     rollouts = make_rollouts(model)
     learner = make_learner(model)
-    learner.update(0, rollouts, advantages_of(rollouts), grpo.policy_loss)  # fills the momentum
+    learner.update(prepared(learner, rollouts), loss_of(grpo))  # fills the momentum
     before = [p.detach().clone() for p in lora_parameters(model)]
-    metrics = learner.update(1, rollouts, torch.zeros_like(advantages_of(rollouts)), grpo.policy_loss)
+    batch = prepared(learner, rollouts)
+    batch.advantages = torch.zeros_like(batch.advantages)
+    metrics = learner.update(batch, loss_of(grpo))
     assert all(torch.equal(a, b) for a, b in zip(before, lora_parameters(model), strict=True))
     assert metrics["grad_norm"] == 0.0
+    assert metrics["optimizer_steps"] == 0.0
+    assert metrics["adapter/update_norm"] == 0.0
     assert "entropy" not in metrics  # not computed, so not claimed
 
 
@@ -88,47 +103,137 @@ def test_update_raises_the_better_and_lowers_the_worse():
     """A sign error anywhere between reward and optimizer."""
     model = make_model()
     rollouts = make_rollouts(model)
-    advantages = advantages_of(rollouts)
-    seen = {}
-
-    def spy(name, log_probs, old, advantages, mask, totals):
-        seen[name] = ((log_probs - old) * advantages * mask).sum().item()
-        return grpo.policy_loss(log_probs, old, advantages, mask, totals)
-
     learner = make_learner(model, lr=1e-3)
-    learner.update(0, rollouts, advantages, partial(spy, "before"))
-    learner.update(1, rollouts, advantages, partial(spy, "after"))
-    assert seen["before"] == pytest.approx(0.0, abs=1e-4)
-    assert seen["after"] > 0.01
+    batch = prepared(learner, rollouts)
+    seen = []
+
+    def spy(log_probs, part, totals):
+        seen.append(((log_probs - part.old_log_probs) * part.advantages * part.mask).sum().item())
+        return loss_of(grpo)(log_probs, part, totals)
+
+    learner.update(batch, spy)
+    learner.update(batch, spy)
+    assert seen[0] == pytest.approx(0.0, abs=1e-4)
+    assert seen[1] > 0.01
+
+
+def test_epochs_and_minibatches_are_optimizer_steps():
+    """An epoch that is left out, or minibatches that see each other's rows."""
+    model = make_model()
+    learner = make_learner(model, epochs=3, minibatches=2)
+    rows = []
+
+    def spy(log_probs, part, totals):
+        rows.append([(r.prompt_id, r.sample) for r in part.rollouts])
+        assert totals == Totals(6, int(part.mask.sum()), 9)
+        return loss_of(grpo)(log_probs, part, totals)
+
+    metrics = learner.update(prepared(learner, make_rollouts(model)), spy, every_row=True)
+    halves = [[(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)], [(1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)]]
+    assert rows == halves * 3
+    assert metrics["optimizer_steps"] == 6
+    assert learner.step == 1
+
+
+def test_every_row_is_computed_where_all_have_a_gradient():
+    """A KL term or a critic that forgets the groups without spread."""
+    model = make_model()
+    rollouts = make_rollouts(model)
+    seen = {}
+    for every_row in (False, True):
+        learner = make_learner(model, lr=1e-9)
+
+        def spy(log_probs, part, totals, every_row=every_row):
+            seen[every_row] = len(part.rollouts)
+            return loss_of(grpo)(log_probs, part, totals)
+
+        learner.update(prepared(learner, rollouts), spy, every_row=every_row)
+    # Of 12 rows, the 4 of the last group have equal rewards, and one of each other group is at its mean.
+    assert seen == {False: int((prepared(learner, rollouts).advantages != 0).any(dim=1).sum()), True: 12}
+    assert seen[False] <= 8
+
+
+def test_recomputed_log_probs_and_importance_weights():
+    """Weights that are turned upside down, not truncated, or taken of the wrong level."""
+    model = make_model(torch.float64)
+    rollouts = make_rollouts(model)
+    for rollout in rollouts:
+        rollout.log_probs = [value - 0.1 for value in rollout.log_probs]  # a sampler that is off by 0.1 a token
+    learner = make_learner(model, old_log_probs="recompute", importance_cap=1.3)
+    by_token = learner.prepare(rollouts)
+    mask = by_token.mask.double()
+    shift = (by_token.old_log_probs - by_token.sampled_log_probs) * mask
+    torch.testing.assert_close(shift, 0.1 * mask, atol=1e-5, rtol=0)
+    torch.testing.assert_close(by_token.weights * mask, math.exp(0.1) * mask, atol=1e-5, rtol=0)
+    by_row = learner.prepare(rollouts, importance_level="sequence").weights
+    lengths = torch.tensor([len(rollout.completion) for rollout in rollouts])
+    assert lengths.min() <= 2 < lengths.max()  # weights below and above the cap
+    expected = torch.exp(0.1 * lengths.double()).clamp(max=1.3)
+    torch.testing.assert_close(by_row, expected[:, None].expand_as(by_row), atol=1e-5, rtol=0)
+    assert make_learner(model).prepare(rollouts).weights is None
+
+
+def test_reference_log_probs_are_the_references():
+    """A KL against the policy itself, which is always zero."""
+    model = make_model()
+    rollouts = make_rollouts(model)
+    batch = Learner(model, Settings(lr=1e-2, steps=1), reference=twin(model)).prepare(rollouts)
+    prompt, completion = rollouts[5].prompt, rollouts[5].completion
+    base = init_model(CONFIG, seed=1)
+    ids = torch.tensor([prompt + completion])
+    log_probs = base.logits(base(ids, torch.tensor([ids.shape[1]]))).log_softmax(-1)[0]
+    expected = [log_probs[len(prompt) - 1 + t, token].item() for t, token in enumerate(completion)]
+    assert batch.ref_log_probs[5, : len(completion)].tolist() == pytest.approx(expected, abs=1e-5)
+    assert not torch.allclose(batch.ref_log_probs, batch.old_log_probs, atol=1e-2)
 
 
 def test_only_lora_weights_move():
     """The base trained along, or an optimizer with nothing in it."""
     model = make_model()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    rollouts = make_rollouts(model)
-    make_learner(model).update(0, rollouts, advantages_of(rollouts), gspo.policy_loss)
+    learner = make_learner(model)
+    metrics = learner.update(prepared(learner, make_rollouts(model)), loss_of(gspo))
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {name for name in before if "lora_" in name}
+    squares = sum((p - before[name]).detach().double().square().sum().item() for name, p in model.named_parameters())
+    assert metrics["adapter/update_norm"] == pytest.approx(squares**0.5, rel=1e-4)
 
 
 def test_sampler_and_learner_gap_is_measured_and_small():
     """Training on log-probabilities of another distribution than the sampled one, unnoticed."""
     model = make_model()
     rollouts = make_rollouts(model)
-    good = make_learner(model).update(0, rollouts, advantages_of(rollouts), grpo.policy_loss)
+    learner = make_learner(model)
+    good = learner.update(prepared(learner, rollouts), loss_of(grpo))
     assert good["sampling/sampling_logp_difference/max"] <= 1e-4
     rollouts = make_rollouts(model)
-    wrong = make_learner(model, temperature=0.7).update(0, rollouts, advantages_of(rollouts), grpo.policy_loss)
+    learner = make_learner(model, temperature=0.7)
+    wrong = learner.update(prepared(learner, rollouts), loss_of(grpo))
     assert wrong["sampling/sampling_logp_difference/max"] > 1e-2
+
+
+def test_the_gap_is_not_measured_after_a_step():
+    """Learning within a batch counted as a difference between sampler and learner."""
+    model = make_model()
+    learner = make_learner(model, lr=1e-1, epochs=4)
+    metrics = learner.update(prepared(learner, make_rollouts(model)), loss_of(grpo))
+    assert metrics["sampling/sampling_logp_difference/max"] <= 1e-4
+    assert metrics["ratio/max"] > 1.05
 
 
 def test_learning_rate_warms_up_and_decays():
     """A schedule off by one: a first step of zero, or a last one below zero."""
     learner = make_learner(make_model(), lr=1.0, steps=10, warmup=4)
-    rates = [learner.learning_rate(step) for step in range(10)]
-    assert rates[:4] == [0.25, 0.5, 0.75, 0.7]
-    assert rates[4:] == pytest.approx([0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    rates = []
+    for learner.step in range(10):
+        rates.append(learner.learning_rate(2.0))
+    assert rates[:4] == [0.5, 1.0, 1.5, 1.4]
+    assert rates[4:] == pytest.approx([1.2, 1.0, 0.8, 0.6, 0.4, 0.2])
+    learner = make_learner(make_model(), steps=10, warmup=4, lr_schedule="constant")
+    learner.step = 2
+    assert learner.learning_rate(1.0) == 0.75
+    learner.step = 9
+    assert learner.learning_rate(1.0) == 1.0
 
 
 def test_slices_cover_all_rows_once():
@@ -148,4 +253,29 @@ def test_masks_come_from_lengths_not_from_ids():
     ]
     assert length_mask(rollouts).tolist() == [[1, 1, 0], [1, 1, 1]]
     assert sampled_log_probs(rollouts).tolist() == [[-1, -2, 0], [-1, -1.5, -3]]
-    assert per_token(torch.tensor([[2.0, -1.0]]), rollouts).tolist() == [[2, 2, 0], [-1, -1, -1]]
+    assert per_token(torch.tensor([[2.0, -1.0]]), length_mask(rollouts)).tolist() == [[2, 2, 0], [-1, -1, -1]]
+
+
+def test_truncated_completions_can_be_left_out_of_the_loss():
+    """Overlong filtering that also hides them from the tokens that the critic and the KL in the reward see."""
+    rollouts = [
+        Rollout(0, 0, [3], [4, 0], [-1.0, -2.0], "eos", ""),
+        Rollout(0, 1, [3], [5, 0, 0], [-1.0, -1.5, -3.0], "length", ""),
+    ]
+    batch = make_batch(rollouts, mask_truncated=True)
+    assert batch.loss_mask.tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert batch.mask.tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert torch.equal(make_batch(rollouts).loss_mask, batch.mask)
+
+
+def test_rows_of_a_batch_are_cut_to_their_longest():
+    """Tensors of one microbatch with the rows, or the width, of another."""
+    rollouts = [Rollout(0, i, [3], [5] * n, [-0.5 * n] * n, "eos", "") for i, n in enumerate((2, 4, 1))]
+    batch = make_batch(rollouts)
+    batch.advantages = torch.arange(12.0).view(3, 4)
+    part = batch.rows([2, 0])
+    assert [len(rollout.completion) for rollout in part.rollouts] == [1, 2]
+    assert part.mask.tolist() == [[1, 0], [1, 1]]
+    assert part.old_log_probs.tolist() == [[-0.5, 0], [-1, -1]]
+    assert part.advantages.tolist() == [[8, 9], [0, 1]]
+    assert part.ref_log_probs is None

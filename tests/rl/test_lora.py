@@ -7,13 +7,13 @@ from safetensors.torch import load_file, save_file
 
 from rl.lora import (
     TARGETS,
-    adapter_off,
     add_lora,
     load_adapter,
     lora_layers,
     lora_parameters,
     merge_lora,
     save_adapter,
+    twin,
 )
 from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
 
@@ -94,19 +94,23 @@ def test_adapters_stay_fp32_on_a_bf16_base():
     assert model(*BATCH).dtype == torch.bfloat16
 
 
-def test_adapter_off_is_the_base_and_comes_back_after_an_error():
-    """Guards a reference policy that is the policy itself, and a policy left switched off by an exception."""
+def test_twin_is_the_base_on_the_same_memory():
+    """Guards a reference policy that is the policy itself, and one that costs the base's memory a second time."""
     model = adapted_model()
-    adapted = logits(model)
+    reference = twin(model)
+    assert torch.equal(logits(reference), logits(base_model()))
+    assert not torch.equal(logits(model), logits(reference))
+    base = {p.data_ptr() for name, p in model.named_parameters() if "lora_" not in name}
+    assert {p.data_ptr() for p in reference.parameters()} == base
+    assert not any(p.requires_grad for p in reference.parameters())
 
-    def fail():
-        with adapter_off(model):
-            assert torch.equal(logits(model), logits(base_model()))
-            raise RuntimeError("inside")
 
-    with pytest.raises(RuntimeError, match="inside"):
-        fail()
-    assert torch.equal(logits(model), adapted)
+def test_an_adapter_on_the_twin_leaves_the_policy_alone():
+    """Guards a critic or a reference whose adapter also changes the policy that shares its weights."""
+    model = adapted_model()
+    before = logits(model)
+    add_lora(twin(model), rank=2, alpha=4, seed=9)
+    assert torch.equal(logits(model), before)
 
 
 @pytest.mark.parametrize("family", CONFIGS)

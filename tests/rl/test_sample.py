@@ -229,3 +229,11 @@ def test_bad_arguments_are_refused(changes, message):
     """Guards nonsense that would otherwise come out as samples."""
     with pytest.raises(ValueError, match=message):
         run(random_model(), **changes)
+
+
+def test_drawing_leaves_the_log_probs_alone():
+    """In float64 the cumulative sum was taken in place of the log-probabilities, which are read afterwards."""
+    log_probs = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64).log()
+    before = log_probs.clone()
+    draw(log_probs, torch.tensor([0.6], dtype=torch.float64))
+    assert torch.equal(log_probs, before)

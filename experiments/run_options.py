@@ -1,0 +1,200 @@
+"""Every option of run.py: what there is, what each algorithm takes, and its defaults on the embedded model."""
+
+import time
+from dataclasses import dataclass, fields
+
+from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, option
+from rewards.components import REWARDS
+from rl import critic, grpo, gspo, kl, normalizer, ppo, rloo, sft
+from rl.lora import TARGETS
+
+ALGORITHMS = {"sft": sft, "grpo": grpo, "gspo": gspo, "rloo": rloo, "ppo": ppo}
+
+# Options that depend on the algorithm are None until `resolve`: an algorithm takes those that its file lists
+# (DEFAULTS) and those here, and gives them a value; any other is refused, for it would do nothing.
+COMMON = {"lr": 3e-3, "epochs": 1, "minibatches": 2, "lr_schedule": "linear", "warmup": 3}
+SAMPLED = {  # of all that learn from their own samples
+    "reward": "staged",
+    "prompts": 16,
+    "group_size": 8,
+    "reference": "start",
+    "old_log_probs": "sampler",
+    "importance_cap": 0.0,
+    "mask_truncated": False,
+    "overlong_buffer": 0,
+}
+GROUPED = {"zero_spread": "keep", "resample_rounds": 8}  # of those that compare samples of one prompt
+TAKEN = {
+    "sft": COMMON | sft.DEFAULTS | {"prompts": 64, "minibatches": 1, "group_size": 1},
+    "grpo": COMMON | SAMPLED | GROUPED | grpo.DEFAULTS,
+    "gspo": COMMON | SAMPLED | GROUPED | gspo.DEFAULTS,
+    "rloo": COMMON | SAMPLED | GROUPED | rloo.DEFAULTS,
+    "ppo": COMMON | SAMPLED | ppo.DEFAULTS | {"critic_lr": 3e-3},
+}
+
+
+# Options that mean nothing unless the other is given, too.
+NEEDS = {"kl_estimator": "kl_coef", "kl_in": "kl_coef", "reference": "kl_coef", "kl_horizon": "kl_target"}
+
+
+def own(kind: type, help: str, group: str) -> object:
+    """An option whose default is the algorithm's own."""
+    names = "algorithm's own"
+    return option(None, f"{help} (default: the {names})", group, kind)
+
+
+@dataclass
+class RunOptions:
+    """Every option of run.py; config.json holds them all, resolved, null where the algorithm takes no such option."""
+
+    model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
+    data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file with splits", "what")
+    algo: str = option("gspo", f"the algorithm: {', '.join(ALGORITHMS)}", "what")
+    reward: str = own(str, f"the reward: {', '.join(REWARDS)}", "what")
+    resume: str = option("", "go on with the run of this directory; takes no other option", "what")
+    steps: int = option(100, "training steps; each samples, executes, rewards and updates once", "training")
+    prompts: int = own(int, "problems a step", "training")
+    group_size: int = own(int, "samples a problem", "training")
+    lr: float = own(float, "peak learning rate of AdamW", "training")
+    lr_schedule: str = own(str, "after the warm-up: linear (decay) or constant", "training")
+    warmup: int = own(int, "steps of linear warm-up", "training")
+    epochs: int = own(int, "passes over each batch of rollouts", "training")
+    minibatches: int = own(int, "optimizer steps in each pass", "training")
+    microbatch_rows: int = option(128, "rollouts in memory at a time; changes no result", "training")
+    max_grad_norm: float = option(1.0, "gradient norm is clipped to this", "training")
+    clip_low: float = own(float, "clip range of the ratio below 1", "algorithm")
+    clip_high: float = own(float, "clip range of the ratio above 1", "algorithm")
+    scale_rewards: str = own(str, f"divide advantages by the std of: {', '.join(grpo.SCALES)}", "algorithm")
+    loss_normalizer: str = own(str, f"what the loss divides by: {', '.join(normalizer.NORMALIZERS)}", "algorithm")
+    ratio_level: str = own(str, "ratio of a whole sequence or of GSPO-token: sequence, token", "algorithm")
+    zero_spread: str = own(str, "groups whose rewards are all equal: keep, drop, or resample others", "algorithm")
+    resample_rounds: int = own(int, "rounds of resampling in a step, at most", "algorithm")
+    mask_truncated: bool = option(False, "leave completions that ran out of budget out of the loss", "algorithm")
+    overlong_buffer: int = own(
+        int, "penalty up to 1 over the last so many tokens of the budget; 0 is none", "algorithm"
+    )
+    old_log_probs: str = own(str, "of the ratio: the sampler's own (sampler), or recompute", "algorithm")
+    importance_cap: float = own(float, "cap of importance weights, recomputed against sampled; 0 is none", "algorithm")
+    kl_coef: float = own(float, "weight of the KL to the reference; 0 is none", "KL")
+    kl_estimator: str = own(str, f"{', '.join(kl.ESTIMATORS)}; rl/kl.py says which is right where", "KL")
+    kl_in: str = own(str, "where the KL stands: loss or reward", "KL")
+    kl_weighted: bool = option(False, "weight the KL in the loss by the ratio: an unbiased gradient", "KL")
+    kl_target: float = own(float, "adapt kl_coef towards this KL of a sequence, in nats; 0 is fixed", "KL")
+    kl_horizon: int = own(int, "sequences over which kl_coef adapts", "KL")
+    reference: str = own(str, "'start' (the policy as it starts), 'base' (no adapter), or an adapter directory", "KL")
+    critic: str = own(str, f"what the critic learns: {', '.join(critic.KINDS)}", "PPO")
+    critic_lr: float = own(float, "peak learning rate of the critic", "PPO")
+    value_clip: float = own(float, "clip range of the values", "PPO")
+    value_coef: float = own(float, "weight of the value loss", "PPO")
+    gamma: float = own(float, "discount per token", "PPO")
+    gae_lambda: float = own(float, "lambda of the advantage estimation", "PPO")
+    whiten: str = own(str, "whiten the advantages: yes or no", "PPO")
+    target_kl: float = own(float, "stop a step's updates at this KL from its start, nats a token; 0 is never", "PPO")
+    lora_rank: int = option(8, "rank of the LoRA layers", "adapter")
+    lora_alpha: float = option(16.0, "LoRA scale is alpha / rank", "adapter")
+    lora_targets: str = option("all", "linear layers to adapt: all, or some of " + ",".join(TARGETS), "adapter")
+    adapter: str = option("", "PEFT adapter directory to start from", "adapter")
+    temperature: float = option(1.0, "sampling temperature", "sampling")
+    max_new_tokens: int = option(72, "token budget of an answer", "sampling")
+    eval_samples: int = option(16, "samples a problem in the evaluations before and after", "evaluation")
+    eval_every: int = option(20, "greedy pass@1 on the valid split every so many steps; 0 is never", "evaluation")
+    eval_problems: int = option(0, "evaluate the first N problems only; 0 is all", "evaluation")
+    seed: int = option(0, "random seed of everything", "machine")
+    device: str = option("auto", "auto, cpu or cuda", "machine")
+    dtype: str = option("fp32", "fp32 or bf16: weights of the base; LoRA stays fp32", "machine")
+    threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
+    slots: int = option(2, "programs executed at a time", "machine")
+    cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
+    checkpoint_every: int = option(20, "steps between checkpoints; 0 is none", "output")
+    keep_checkpoints: int = option(2, "newest checkpoints that are kept", "output")
+    out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
+
+
+def resolve(options: RunOptions) -> RunOptions:
+    """Fills in the algorithm's own defaults, and checks every option; from here on nothing is implied.
+
+    ValueError, one line, for the first option that makes no sense, alone or with the others.
+    """
+    check_choice("algo", options.algo, tuple(ALGORITHMS))
+    taken = TAKEN[options.algo]
+    owned = {name for names in TAKEN.values() for name in names}
+    for item in fields(options):
+        given = getattr(options, item.name)
+        if item.name in owned and item.name not in taken and given not in (None, False):
+            users = [name for name in ALGORITHMS if item.name in TAKEN[name]]
+            raise ValueError(
+                f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; {' and '.join(users)} do"
+            )
+        if given is not None and item.name in NEEDS and not getattr(options, NEEDS[item.name], None):
+            flag, needed = (f"--{name.replace('_', '-')}" for name in (item.name, NEEDS[item.name]))
+            raise ValueError(f"{flag}: does nothing without {needed}")
+    for name, value in taken.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    check_values(options)
+    check_combinations(options)
+    kind = "-".join(name for name in (options.algo, options.reward) if name)
+    options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    return options
+
+
+def check_values(options: RunOptions) -> None:
+    """Each option that the algorithm takes, for itself."""
+    choices = {
+        "reward": tuple(REWARDS),
+        "lr_schedule": ("linear", "constant"),
+        "scale_rewards": grpo.SCALES,
+        "loss_normalizer": normalizer.NORMALIZERS,
+        "ratio_level": gspo.LEVELS,
+        "zero_spread": ("keep", "drop", "resample"),
+        "old_log_probs": ("sampler", "recompute"),
+        "kl_estimator": kl.ESTIMATORS,
+        "kl_in": ("loss", "reward"),
+        "critic": critic.KINDS,
+        "whiten": ("yes", "no"),
+    }
+    for name, values in choices.items():
+        if getattr(options, name) is not None:
+            check_choice(name.replace("_", "-"), getattr(options, name), values)
+    for target in lora_targets(options):
+        check_choice("lora-targets", target, TARGETS)
+    at_least = {
+        1: "steps prompts group_size epochs minibatches microbatch_rows lora_rank max_new_tokens slots "
+        "keep_checkpoints kl_horizon",
+        0: "warmup clip_low clip_high resample_rounds overlong_buffer importance_cap kl_coef kl_target target_kl "
+        "value_clip value_coef gamma gae_lambda eval_samples eval_every eval_problems threads checkpoint_every",
+    }
+    for least, names in at_least.items():
+        check_at_least(options, least, *(n for n in names.split() if getattr(options, n) is not None))
+    positive = "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"
+    check_positive(options, *(n for n in positive.split() if getattr(options, n) is not None))
+
+
+def check_combinations(options: RunOptions) -> None:
+    """Options that contradict each other."""
+    if options.zero_spread is not None and options.group_size < 2:
+        raise ValueError(
+            f"--group-size {options.group_size}: {options.algo} compares samples of one problem; needs at least 2"
+        )
+    if options.kl_coef and options.kl_in == "loss":
+        kl.check_in_loss(options.kl_estimator, options.kl_weighted)
+    if options.kl_weighted and not (options.kl_coef and options.kl_in == "loss"):
+        raise ValueError("--kl-weighted: there is no KL in the loss; it needs --kl-coef and --kl-in loss")
+    if options.kl_target and not (options.kl_coef and options.kl_in == "reward"):
+        raise ValueError("--kl-target: there is no KL in the reward; it needs --kl-coef and --kl-in reward")
+    if options.importance_cap and options.old_log_probs != "recompute":
+        raise ValueError(
+            "--importance-cap: weighs recomputed log-probs against sampled ones; needs --old-log-probs recompute"
+        )
+    if (options.overlong_buffer or 0) > options.max_new_tokens:
+        raise ValueError(
+            f"--overlong-buffer {options.overlong_buffer}: more than --max-new-tokens {options.max_new_tokens}"
+        )
+    for name in ("gamma", "gae_lambda"):
+        if (getattr(options, name) or 0) > 1:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at most 1")
+
+
+def lora_targets(options: RunOptions) -> tuple[str, ...]:
+    return TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(","))

@@ -1,0 +1,57 @@
+"""What the rollouts of one training step look like, in TRL's names where TRL has one. docs/metrics.md lists them."""
+
+import statistics
+
+import torch
+
+from experiments.policy import has_passed
+from rl.rollout import Rollout, reward_table
+from sandbox import Stage
+
+
+def length_metrics(rollouts: list[Rollout]) -> dict[str, float]:
+    """Completion lengths in tokens, of all and of those that ended by themselves; the share that did not."""
+    lengths = [len(rollout.completion) for rollout in rollouts]
+    ended = [len(rollout.completion) for rollout in rollouts if rollout.finish != "length"]
+    metrics = {
+        "completions/mean_length": statistics.fmean(lengths),
+        "completions/min_length": min(lengths),
+        "completions/max_length": max(lengths),
+        "completions/clipped_ratio": 1 - len(ended) / len(rollouts),
+    }
+    if ended:
+        metrics |= {
+            "completions/mean_terminated_length": statistics.fmean(ended),
+            "completions/min_terminated_length": min(ended),
+            "completions/max_terminated_length": max(ended),
+        }
+    return metrics
+
+
+def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]:
+    """Rewards and their components, pass rate, stages, and the groups that have nothing to tell."""
+    table = reward_table(rollouts, group_size)  # (N, G)
+    solved = torch.tensor([has_passed(rollout) for rollout in rollouts]).view_as(table)  # (N, G)
+    flat = (table == table[:, :1]).all(dim=1)  # (N,)
+    all_pass, all_fail = solved.all(dim=1), ~solved.any(dim=1)  # (N,)
+    metrics = {
+        "reward": float(table.mean()),
+        "reward_std": float(table.std()) if table.numel() > 1 else 0.0,
+        "pass_rate": share(solved),
+        "frac_reward_zero_std": share(flat),
+        "frac_reward_zero_std/all_pass": share(flat & all_pass),
+        "frac_reward_zero_std/all_fail": share(flat & all_fail),
+        "frac_all_pass": share(all_pass),
+        "frac_all_fail": share(all_fail),
+    }
+    for name in rollouts[0].components:
+        values = [rollout.components[name] for rollout in rollouts]
+        metrics[f"rewards/{name}/mean"] = statistics.fmean(values)
+        metrics[f"rewards/{name}/std"] = statistics.stdev(values) if len(values) > 1 else 0.0
+    for stage in Stage:
+        metrics[f"stages/{stage.name}"] = statistics.fmean(r.outcome["stage"] == stage.name for r in rollouts)
+    return metrics
+
+
+def share(flags: torch.Tensor) -> float:
+    return float(flags.float().mean())

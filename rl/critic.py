@@ -1,0 +1,46 @@
+"""The critic: the expected return from each token on, as a linear head on a decoder's hidden states.
+
+    V(q, o_<t) = w . h_t + b,     h_t: the hidden state from which token t is predicted
+
+The decoder beneath is the policy's frozen base, shared in memory, and one of three things is learned on top:
+
+    linear   the head alone: no gradient through the decoder
+    lora     the head and an adapter of its own, apart from the policy's
+    copy     the head and a whole copy of the base, all of it trained (so does arXiv 2605.21180)
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from rl.logprobs import completion_hidden
+from rl.lora import add_lora, twin
+from rl.model import Decoder
+
+KINDS = ("linear", "lora", "copy")
+
+
+class Critic(nn.Module):
+    def __init__(self, policy: Decoder, kind: str, rank: int = 8, alpha: float = 16.0, seed: int = 0):
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"critic: unknown kind {kind!r}; there are {', '.join(KINDS)}")
+        self.kind, self.backbone = kind, twin(policy)
+        if kind == "lora":
+            add_lora(self.backbone, rank, alpha, seed=seed)
+        if kind == "copy":
+            self.backbone = copy.deepcopy(self.backbone).requires_grad_(True)
+            if self.backbone.lm_head is not None:
+                self.backbone.lm_head.requires_grad_(False)  # a critic reads hidden states only
+        # Zero, so that the first values are 0 and the first advantages those of plain returns.
+        dtype = torch.promote_types(policy.dtype, torch.float32)
+        self.head = nn.Linear(policy.config.hidden_size, 1, device=policy.device, dtype=dtype)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, prompts: list[list[int]], prompt_of_row: list[int], completions: list[list[int]]) -> Tensor:
+        """The value of the state before each completion token, (B, T), with gradient; see `completion_hidden`."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.kind != "linear"):
+            hidden, _, _ = completion_hidden(self.backbone, prompts, prompt_of_row, completions)  # (B, T, D)
+        return self.head(hidden.to(self.head.weight.dtype)).squeeze(-1)
