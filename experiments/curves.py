@@ -1,4 +1,4 @@
-"""curves.png of a run: pass rates and reward over the steps, and the shares of the stages."""
+"""curves.png of a run: pass rates and reward over the steps, the shares of the stages, and diagnostics."""
 
 from pathlib import Path
 
@@ -14,19 +14,35 @@ COLOURS = ("#7f2704", "#d94801", "#fd8d3c", "#fdd0a2", "#a1d99b", "#238b45")  # 
 SMOOTHING = 0.8
 
 
+# Titles of the small panels and their metrics (docs/metrics.md says what they are). One without data is left out.
+PANELS = {
+    "nats a token": ("entropy", "kl", "approx_kl"),
+    "share that was clipped": ("clip_ratio/low_mean", "clip_ratio/high_mean"),
+    "norms": ("grad_norm", "adapter/update_norm"),
+    "groups without spread": ("frac_reward_zero_std/all_pass", "frac_reward_zero_std/all_fail"),
+    "tokens": ("completions/mean_length",),
+    "critic": ("explained_variance",),
+}
+
+
 def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> None:
-    """Draws what there is: an interrupted run has fewer points, and perhaps none."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    """Draws what there is: an interrupted run has fewer points, and perhaps none; SFT has no rewards."""
+    figure = pyplot.figure(figsize=(13, 7.5), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2))
+    left, right = top.subplots(1, 2)
     steps = [m["step"] + 1 for m in metrics]
     draw_pass_rates(left, steps, metrics, summary)
-    if metrics:
-        shares = [[m[f"stages/{stage.name}"] for m in metrics] for stage in Stage]
-        smooth_shares = [smooth(share) for share in shares]
-        names = [stage.name.replace("_", " ").lower() for stage in Stage]
-        right.stackplot(steps, smooth_shares, labels=names, colors=COLOURS)
-        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
-        right.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
-    right.set(title="stages of the training rollouts (smoothed)", xlabel="step", ylabel="share", ylim=(0, 1))
+    if metrics and "reward" in metrics[0]:
+        draw_stages(right, steps, metrics)
+    else:
+        right.plot(steps, [m["loss"] for m in metrics], color="#3182bd")
+        right.set(title="loss, nats a token", xlabel="step")
+        right.grid(alpha=0.3)
+    panels = {t: [n for n in names if any(n in m for m in metrics)] for t, names in PANELS.items()}
+    panels = {t: names for t, names in panels.items() if names}
+    if panels:
+        for axes, (text, names) in zip(bottom.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            draw_panel(axes, metrics, text, names)
     figure.suptitle(title)
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, dpi=110, format="png")
@@ -34,10 +50,32 @@ def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> N
     pyplot.close(figure)
 
 
+def draw_stages(axes, steps: list[int], metrics: list[dict]) -> None:
+    shares = [smooth([m[f"stages/{stage.name}"] for m in metrics]) for stage in Stage]
+    names = [stage.name.replace("_", " ").lower() for stage in Stage]
+    axes.stackplot(steps, shares, labels=names, colors=COLOURS)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+    axes.set_xlim(steps[0], max(steps[-1], steps[0] + 1))
+    axes.set(title="stages of the training rollouts (smoothed)", xlabel="step", ylabel="share", ylim=(0, 1))
+
+
+def draw_panel(axes, metrics: list[dict], title: str, names: list[str]) -> None:
+    for name in names:
+        points = [(m["step"] + 1, m[name]) for m in metrics if name in m]
+        axes.plot([x for x, _ in points], smooth([y for _, y in points]), label=name, linewidth=1)
+    if title == "critic":  # the first values of an untrained critic would flatten the rest
+        axes.set_ylim(-1, 1)
+    axes.set_title(title, fontsize=9)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
+
+
 def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) -> None:
-    axes.plot(steps, [m["reward"] for m in metrics], color="#9ecae1", linewidth=0.8)
-    axes.plot(steps, smooth([m["reward"] for m in metrics]), color="#3182bd", label="reward, training")
-    axes.plot(steps, smooth([m["pass_rate"] for m in metrics]), color="#756bb1", label="pass rate, training")
+    if metrics and "reward" in metrics[0]:
+        axes.plot(steps, [m["reward"] for m in metrics], color="#9ecae1", linewidth=0.8)
+        axes.plot(steps, smooth([m["reward"] for m in metrics]), color="#3182bd", label="reward, training")
+        axes.plot(steps, smooth([m["pass_rate"] for m in metrics]), color="#756bb1", label="pass rate, training")
     valid = [m for m in metrics if "valid/greedy_pass@1" in m]
     axes.plot(
         [m["step"] + 1 for m in valid],
@@ -73,7 +111,8 @@ def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) 
             )
     axes.set(title="pass@1 and reward", xlabel="step", ylim=(0, 1))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=8)
+    if axes.has_data():
+        axes.legend(loc="lower right", fontsize=8)
 
 
 def smooth(values: list[float]) -> list[float]:

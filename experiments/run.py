@@ -6,6 +6,7 @@ A run that was stopped, however roughly, goes on with `python experiments/run.py
 """
 
 import platform
+import random
 import resource
 import subprocess  # nosec B404: asks git for the commit
 import sys
@@ -25,13 +26,13 @@ from experiments.eval import format_table
 from experiments.options import bad_input_is_one_line, parse
 from experiments.policy import Policy, load_policy, start_judge
 from experiments.run_directory import RunDirectory
-from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, resolve
-from experiments.training import Training
-from rl.checkpoint import checkpoints, read_state, restore_checkpoint
+from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, resolve, validate
+from experiments.training import Training, read_extra
+from rl.checkpoint import checkpoints, restore_checkpoint
 from rl.critic import Critic
 from rl.learner import Learner, Settings
 from rl.lora import add_lora, load_adapter, save_adapter, twin
-from rl.model import Decoder, read_json
+from rl.model import Decoder
 
 TABLE = ("greedy_pass@1", "pass@1", "pass@16")
 
@@ -56,26 +57,35 @@ def describe_machine(device: torch.device) -> dict:
     }
 
 
-def read_options(run: Path) -> RunOptions:
-    """The options of a run, from its config.json. ValueError, one line, for a directory that holds no run."""
-    if not (run / "config.json").is_file():
-        raise ValueError(f"--resume {run}: no config.json there: not a run, or one that ended before its first step")
-    raw = read_json(run / "config.json")
-    names = [item.name for item in fields(RunOptions)]
-    if missing := [name for name in names if name not in raw]:
-        raise ValueError(f"{run / 'config.json'}: {missing[0]}: missing: written by another version?")
-    return RunOptions(**{name: raw[name] for name in names})
-
-
-def options_to_resume(given: RunOptions) -> RunOptions:
-    """The options of the run that --resume names; no other option may stand beside it."""
+def open_run(given: RunOptions) -> tuple[RunDirectory, RunOptions]:
+    """The run that --resume names, locked, and its options. ValueError, one line, for a directory that holds no run,
+    for one that cannot be read, and for options given beside it."""
     for item in fields(RunOptions):
         if item.name != "resume" and getattr(given, item.name) != item.default:
             flag = "--" + item.name.replace("_", "-")
             raise ValueError(f"{flag}: --resume takes every option from the run; give it alone")
-    options = read_options(Path(given.resume))
-    options.out = given.resume  # wherever the directory has been moved since
-    return options
+    path = Path(given.resume)
+    if not (path / "config.json").is_file():
+        raise ValueError(f"--resume {path}: no config.json there: not a run, or one that ended before it began")
+    directory = RunDirectory(path)
+    raw = directory.read_json("config.json")
+    names = [item.name for item in fields(RunOptions)]
+    if missing := [name for name in names if name not in raw]:
+        raise ValueError(f"{path / 'config.json'}: {missing[0]}: missing; was it written by another version?")
+    options = RunOptions(**{name: raw[name] for name in names})
+    try:
+        validate(options)
+    except ValueError as error:
+        raise ValueError(f"{path / 'config.json'}: {error}") from None
+    options.out = given.resume  # wherever the directory has been moved to since
+    return directory, options
+
+
+def seed_everything(seed: int) -> None:
+    """The global generators. Nothing here draws from them (each rollout has its own); what a reader adds may."""
+    random.seed(seed)
+    numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
 def load_everything(options: RunOptions, checkpoint: Path | None) -> tuple[dict[str, list[Problem]], Policy, Learner]:
@@ -113,25 +123,27 @@ def make_reference(options: RunOptions, model: Decoder) -> Decoder | None:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(RunOptions, arguments, "run.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("run.py"):
-        checkpoint = None
+        directory = checkpoint = None
         if options.resume:
-            options = options_to_resume(options)
-            done = Path(options.out) / "summary.json"
-            if done.is_file() and not read_json(done)["interrupted"]:
-                print_summary(options, read_json(done))
+            directory, options = open_run(options)
+            summary = directory.read_json("summary.json")
+            if not summary.get("interrupted", True):
+                print_summary(options, summary)
                 return 0  # nothing is left to do
-            checkpoint = next(reversed(checkpoints(Path(options.out))), None)
+            checkpoint = next(reversed(checkpoints(directory.path)), None)
         else:
             resolve(options)
             out = Path(options.out)
             if out.exists() and (not out.is_dir() or any(out.iterdir())):
                 raise ValueError(f"--out {options.out}: exists already and is not empty; --resume goes on with a run")
+        seed_everything(options.seed)
         splits, policy, learner = load_everything(options, checkpoint)
+        state = {} if checkpoint is None else read_extra(checkpoint)
         judge = start_judge(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
     with judge:
         with bad_input_is_one_line("run.py"):
-            state = {} if checkpoint is None else read_state(checkpoint)["extra"]
-            directory = RunDirectory(Path(options.out), state.get("sizes"))
+            directory = directory or RunDirectory(Path(options.out))
+            directory.open(state.get("sizes", {}))
         training = Training(options, policy, learner, splits, judge, directory)
         if state:
             training.restore(state)

@@ -13,24 +13,37 @@ LINE_FILES = ("metrics.jsonl", "rollouts.jsonl")
 
 
 class RunDirectory:
-    """config.json, metrics.jsonl, rollouts.jsonl and the rest of one run.
+    """config.json, metrics.jsonl, rollouts.jsonl and the rest of one run, which one process at a time has locked.
 
-    Line files grow by whole steps and are flushed after each, so that a run can be read while it goes on. `sizes` are
-    their lengths in bytes at the checkpoint that a resumed run starts from: what came later is cut off, as it will come
-    again. ValueError, one line, if another process has the run open, or if a file is shorter than that.
+    ValueError, one line, if another process is at work on it.
     """
 
-    def __init__(self, path: Path, sizes: dict[str, int] | None = None):
+    def __init__(self, path: Path):
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.metrics: list[dict] = []
+        self._files: dict[str, BinaryIO] = {}
         self._lock = (path / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when the process ends, however it ends
         except OSError:
             raise ValueError(f"{path}: another process is at work on this run") from None
-        self._files = {name: cut_to(path / name, (sizes or {}).get(name, 0)) for name in LINE_FILES}
-        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        self.metrics: list[dict] = [json.loads(line) for line in lines]
+
+    def open(self, sizes: dict[str, int]) -> None:
+        """Opens the line files, which grow by whole steps and are flushed after each: a run can be read as it goes on.
+
+        `sizes` are their lengths in bytes at the checkpoint that a resumed run starts from ({} is empty): what came
+        later is cut off, as it will come again. ValueError, one line, and nothing cut, if a file is shorter.
+        """
+        for name in LINE_FILES:
+            path, size = self.path / name, sizes.get(name, 0)
+            found = path.stat().st_size if path.is_file() else 0
+            if found < size:
+                raise ValueError(f"{path}: {found} bytes, but its checkpoint knows of {size}: was it edited?")
+        for name in LINE_FILES:
+            self._files[name] = cut_to(self.path / name, sizes.get(name, 0))
+        lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        self.metrics = [json.loads(line) for line in lines]
 
     def write_step(self, metrics: dict, rollouts: list[Rollout]) -> None:
         self.metrics.append(metrics)
@@ -59,8 +72,6 @@ class RunDirectory:
 def cut_to(path: Path, size: int) -> BinaryIO:
     """The file, open at its end, which is at `size` bytes now."""
     file = path.open("ab")
-    if file.tell() < size:
-        raise ValueError(f"{path}: {file.tell()} bytes; the checkpoint knows of {size}: was it edited?")
     file.truncate(size)
     file.seek(size)
     return file

@@ -132,11 +132,25 @@ def resolve(options: RunOptions) -> RunOptions:
     for name, value in taken.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    check_values(options)
-    check_combinations(options)
+    validate(options)
     kind = "-".join(name for name in (options.algo, options.reward) if name)
     options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
     return options
+
+
+def validate(options: RunOptions) -> None:
+    """ValueError, one line, for the first resolved option of the wrong type, out of range, or against another."""
+    for item in fields(options):
+        value, kind = getattr(options, item.name), item.metadata["kind"]
+        allowed = (int, float) if kind is float else kind
+        if value is not None and (not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool)):
+            raise ValueError(f"--{item.name.replace('_', '-')}: {value!r} is no {kind.__name__}")
+    check_choice("algo", options.algo, tuple(ALGORITHMS))
+    for name in TAKEN[options.algo]:
+        if getattr(options, name) is None:
+            raise ValueError(f"--{name.replace('_', '-')}: has no value, but {options.algo} takes it")
+    check_values(options)
+    check_combinations(options)
 
 
 def check_values(options: RunOptions) -> None:

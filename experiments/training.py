@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 from random import Random
 
 from tqdm import tqdm
@@ -12,13 +13,25 @@ from experiments.policy import Policy, answer, judge_rollouts, reference_rollout
 from experiments.run_directory import RunDirectory
 from experiments.run_options import RunOptions
 from experiments.step_metrics import length_metrics, reward_metrics
-from rl.checkpoint import save_checkpoint
+from rl.checkpoint import STATE_FILE, read_state, save_checkpoint
 from rl.learner import Learner
 from rl.lora import save_adapter
 from rl.rollout import Batch, Rollout, has_spread, overlong_penalty
 from sandbox import Judge
 
 WATCHED = "valid/greedy_pass@1"  # what "best so far" is about
+
+
+CARRIED = {"cursor": int, "num_tokens": int, "best": dict, "seconds": float, "sizes": dict}  # in a checkpoint
+
+
+def read_extra(checkpoint: Path) -> dict:
+    """What `Training.state` wrote into a checkpoint. ValueError, one line, for anything else."""
+    extra = read_state(checkpoint)["extra"]
+    for name, kind in CARRIED.items():
+        if not isinstance(extra.get(name), kind):
+            raise ValueError(f"{checkpoint / STATE_FILE}: extra: {name}: missing, or no {kind.__name__}")
+    return extra
 
 
 class ProblemOrder:

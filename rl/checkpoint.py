@@ -82,14 +82,9 @@ def restore_checkpoint(checkpoint: Path, learner: Learner) -> None:
     _restore_moments(learner, checkpoint / "optimizer.safetensors")
     if learner.critic is not None:
         _restore_critic(learner, checkpoint / "critic.safetensors")
-    generators = _read_tensors(checkpoint / "random.safetensors")
+    _restore_torch_generators(checkpoint / "random.safetensors")
+    _restore_plain_generators(state["random"], checkpoint / STATE_FILE)
     learner.step, learner.state = state["global_step"], state["loop"]
-    torch.set_rng_state(generators.pop("cpu"))
-    for device, generator in generators.items():
-        torch.cuda.set_rng_state(generator, device.replace("cuda", "cuda:"))
-    python, legacy = state["random"]["python"], state["random"]["numpy"]
-    random.setstate((python[0], tuple(python[1]), python[2]))
-    np.random.set_state((legacy[0], np.array(legacy[1], dtype=np.uint32), *legacy[2:]))
 
 
 # the parts --------------------------------------------------------------------------------------------------
@@ -113,12 +108,12 @@ def _restore_moments(learner: Learner, path: Path) -> None:
             if not any(full in stored for full in names.values()):
                 continue
             moments = {name: _take(stored, full, path) for name, full in names.items()}
+            _check_shape(moments["step"], (), names["step"], path)  # a count, which AdamW keeps on the CPU
             for name in ("exp_avg", "exp_avg_sq"):
-                _check_shape(moments[name], parameter, names[name], path)
+                _check_shape(moments[name], parameter.shape, names[name], path)
                 moments[name] = moments[name].to(parameter.device)
             learner.optimizer.state[parameter] = moments
-    if stored:
-        raise ValueError(f"{path}: tensor {sorted(stored)[0]} fits no parameter: a checkpoint of another run?")
+    _check_all_used(stored, path)
 
 
 def _critic_weights(learner: Learner) -> dict[str, Tensor]:
@@ -131,8 +126,9 @@ def _restore_critic(learner: Learner, path: Path) -> None:
         for name, parameter in learner.critic.named_parameters():
             if parameter.requires_grad:
                 weight = _take(stored, name, path)
-                _check_shape(weight, parameter, name, path)
+                _check_shape(weight, parameter.shape, name, path)
                 parameter.copy_(weight)
+    _check_all_used(stored, path)
 
 
 def _torch_generators() -> dict[str, Tensor]:
@@ -142,9 +138,31 @@ def _torch_generators() -> dict[str, Tensor]:
     return states
 
 
+def _restore_torch_generators(path: Path) -> None:
+    stored, now = _read_tensors(path), _torch_generators()
+    for name in now:
+        state = _take(stored, name, path)
+        _check_shape(state, now[name].shape, name, path)
+        if name == "cpu":
+            torch.set_rng_state(state)
+        else:
+            torch.cuda.set_rng_state(state, name.replace("cuda", "cuda:"))
+    _check_all_used(stored, path)
+
+
 def _plain_generators() -> dict:
     kind, keys, *rest = np.random.get_state()
     return {"python": random.getstate(), "numpy": [kind, keys.tolist(), *rest]}
+
+
+def _restore_plain_generators(stored: dict, path: Path) -> None:
+    try:
+        version, numbers, gauss = stored["python"]
+        kind, keys, *rest = stored["numpy"]
+        random.setstate((version, tuple(numbers), gauss))
+        np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: random: no state of Python's and numpy's generators: {error}") from error
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -158,9 +176,14 @@ def _take(stored: dict[str, Tensor], name: str, path: Path) -> Tensor:
     return stored.pop(name)
 
 
-def _check_shape(tensor: Tensor, parameter: Tensor, name: str, path: Path) -> None:
-    if tensor.shape != parameter.shape:
-        raise ValueError(f"{path}: tensor {name} has shape {tuple(tensor.shape)}, not {tuple(parameter.shape)}")
+def _check_shape(tensor: Tensor, shape: tuple[int, ...], name: str, path: Path) -> None:
+    if tensor.shape != shape:
+        raise ValueError(f"{path}: tensor {name} has shape {tuple(tensor.shape)}, not {tuple(shape)}")
+
+
+def _check_all_used(stored: dict[str, Tensor], path: Path) -> None:
+    if stored:
+        raise ValueError(f"{path}: tensor {sorted(stored)[0]} fits nothing here: a checkpoint of another run?")
 
 
 # files ------------------------------------------------------------------------------------------------------

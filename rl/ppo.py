@@ -144,6 +144,8 @@ def train(learner: Learner, collect, log, options) -> None:
             rewards, batch.values, batch.mask, options.gamma, options.gae_lambda
         )
         batch.advantages = whiten(advantages, batch.mask) if options.whiten == "yes" else advantages
-        measured["explained_variance"] = explained_variance(batch.values, batch.returns, batch.mask)
+        # Against the rewards that did come, not R_t, which is made of the critic's own values where lambda < 1.
+        _, to_go = generalized_advantages(rewards, batch.values, batch.mask, options.gamma, gae_lambda=1.0)
+        measured["explained_variance"] = explained_variance(batch.values, to_go, batch.mask)
         metrics = learner.update(batch, loss, every_row=True, target_kl=options.target_kl)
         log(batch, metrics | measured)

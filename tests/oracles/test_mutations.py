@@ -1,0 +1,560 @@
+"""Would the oracles notice? Each line of MUTATIONS plants one error in the source of an algorithm.
+
+The mutated module is executed apart from the real one, and an oracle must fail on it. The oracles are short: each
+recomputes values and gradients token by token with Python floats, by the equations of the papers, on random rows of
+several lengths, with ratios on both sides of the clip and advantages that differ from token to token.
+"""
+
+import inspect
+import math
+import types
+
+import pytest
+import torch
+
+from rl import grpo, gspo, kl, normalizer, ppo, rloo, sft
+from rl.normalizer import Totals
+
+LOW, HIGH, BUDGET = 0.2, 0.3, 9
+
+
+# what the oracles share ------------------------------------------------------------------------------------
+
+
+def mutant(module, old, new):
+    """The module with `old` replaced by `new` in its source; `old` must stand there exactly once."""
+    source = inspect.getsource(module)
+    assert source.count(old) == 1, f"{module.__name__} holds {source.count(old)} times: {old}"
+    mutated = types.ModuleType(module.__name__ + "_mutated")
+    exec(compile(source.replace(old, new), f"{module.__name__} mutated", "exec"), mutated.__dict__)
+    return mutated
+
+
+def batch(seed, rows=6, width=5, spread=0.4):
+    """new, old, reference log-probabilities and advantages, (6, 5) float64, with garbage at the padding; lengths.
+
+    A row's advantages have a mean of their own, so that whole sequences are clipped on both sides as well.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def randn(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    lengths = [1, width, *torch.randint(2, width + 1, (rows - 2,), generator=generator).tolist()]
+    old = -1.5 + 0.3 * randn(rows, width)
+    new, reference = old + spread * randn(rows, width), old + 0.7 * randn(rows, width)
+    advantages = 1.5 * randn(rows, 1) + 0.7 * randn(rows, width)
+    for i, length in enumerate(lengths):
+        sign = 1 if i % 2 else -1  # the garbage would be clipped, too: above as well as below
+        new[i, length:], advantages[i, length:] = -1.5 + 3.0 * sign, 50.0 * sign
+    return new.requires_grad_(), old, reference, advantages, lengths
+
+
+def mask_of(lengths, width=5):
+    return torch.tensor([[float(t < length) for t in range(width)] for length in lengths], dtype=torch.float64)
+
+
+def totals_of(lengths):
+    """Of an optimizer step of which these rows are but one microbatch."""
+    return Totals(len(lengths) + 3, sum(lengths) + 11, BUDGET)
+
+
+def close(found, expected):
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def check(loss, new, expected_loss, expected_gradient):
+    """Value and gradient; gradients are given as {(row, token): number} and are 0 elsewhere."""
+    close(loss.item(), expected_loss)
+    assert loss.requires_grad
+    (gradient,) = torch.autograd.grad(loss, new)
+    for i, row in enumerate(gradient.tolist()):
+        for t, value in enumerate(row):
+            close(value, expected_gradient.get((i, t), 0.0))
+
+
+def clip(ratio, advantage, low=LOW, high=HIGH):
+    """min(r A, clip(r) A), and whether it still has a gradient in r."""
+    clipped = min(max(ratio, 1 - low), 1 + high) * advantage
+    return min(ratio * advantage, clipped), ratio * advantage <= clipped
+
+
+def plain_advantages(rewards, kind):
+    """From the definitions; `kind` is none, group, batch or rloo."""
+    flat, result = [r for row in rewards for r in row], []
+    for row in rewards:
+        mean = sum(row) / len(row)
+        spread = flat if kind == "batch" else row
+        centre = sum(spread) / len(spread)
+        deviation = math.sqrt(sum((r - centre) ** 2 for r in spread) / (len(spread) - 1))
+        for i, reward in enumerate(row):
+            if len(set(row)) == 1:
+                result.append(0.0)
+            elif kind == "rloo":
+                result.append(reward - (sum(row) - row[i]) / (len(row) - 1))
+            else:
+                result.append((reward - mean) / (1.0 if kind == "none" else deviation + 1e-4))
+    return result
+
+
+REWARDS = [[0.0, 0.3, 1.0], [0.7, 0.7, 0.7], [-1.0, 0.5, 0.6]]  # the mean of 0.7 three times is not 0.7 in floats
+
+
+def check_advantages(function, kind):
+    found = function(torch.tensor(REWARDS, dtype=torch.float64)).flatten().tolist()
+    close(found, plain_advantages(REWARDS, kind))
+    assert found[3:6] == [0.0] * 3  # exactly
+    with pytest.raises(ValueError, match="group"):
+        function(torch.ones(2, 1))
+
+
+# the oracles -----------------------------------------------------------------------------------------------
+
+
+def weight_of(normalizer_name, length, totals):
+    """What one token's term is multiplied by."""
+    return {
+        "sequence-mean": 1 / length / totals.rows,
+        "token-mean": 1 / totals.tokens,
+        "constant": 1 / (totals.rows * totals.budget),
+    }[normalizer_name]
+
+
+def plain_kl(estimator, log_prob, reference):
+    """The estimate, and its derivative in log_prob."""
+    log_r = reference - log_prob
+    return {
+        "k1": (-log_r, 1.0),
+        "k2": (log_r**2 / 2, -log_r),
+        "k3": (math.exp(log_r) - 1 - log_r, 1 - math.exp(log_r)),
+    }[estimator]
+
+
+def grpo_oracle(module):
+    for scale in ("none", "group", "batch"):
+        check_advantages(lambda rewards, scale=scale: module.group_advantages(rewards, scale), scale)
+    sides = set()
+    for seed, name in enumerate(("sequence-mean", "token-mean", "constant", "sequence-mean")):
+        beta, weighted = (0.0, False) if seed == 0 else (0.3, seed == 3)
+        new, old, reference, advantages, lengths = batch(seed)
+        totals = totals_of(lengths)
+        value, gradient, low, high = 0.0, {}, 0, 0
+        for i, length in enumerate(lengths):
+            share = weight_of(name, length, totals)
+            for t in range(length):
+                ratio, advantage = math.exp((new[i, t] - old[i, t]).item()), advantages[i, t].item()
+                best, whole = clip(ratio, advantage)
+                penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
+                if weighted:
+                    penalty, slope = ratio * penalty, ratio * (penalty + slope)
+                importance = 1.5 if seed == 1 else 1.0
+                value += share * (beta * penalty - importance * best)
+                gradient[i, t] = share * (beta * slope - importance * (ratio * advantage if whole else 0.0))
+                low, high = low + (not whole and advantage < 0), high + (not whole and advantage > 0)
+                sides.add((whole, advantage > 0))
+        loss, metrics = module.policy_loss(
+            new,
+            old,
+            advantages,
+            mask_of(lengths),
+            totals,
+            clip_low=LOW,
+            clip_high=HIGH,
+            normalizer=name,
+            weights=torch.full_like(old, 1.5) if seed == 1 else None,
+            ref_log_probs=reference,
+            kl_coef=beta,
+            kl_weighted=weighted,
+        )
+        check(loss, new, value, gradient)
+        close(metrics["clip_ratio/low_mean"], low / totals.tokens)
+        close(metrics["clip_ratio/high_mean"], high / totals.tokens)
+    assert len(sides) == 4  # clipped and whole, of both signs
+
+
+def gspo_oracle(module):
+    for level in ("sequence", "token"):
+        sides = set()
+        for seed in range(4):
+            new, old, reference, advantages, lengths = batch(seed)
+            if seed == 3:
+                advantages = advantages[:, :1].expand_as(advantages)  # one for the whole row
+            totals, beta = totals_of(lengths), 0.2 if seed == 1 else 0.0
+            value, gradient = 0.0, {}
+            for i, length in enumerate(lengths):
+                gaps = [(new[i, t] - old[i, t]).item() for t in range(length)]
+                ratio = math.exp(sum(gaps) / length)
+                row = [advantages[i, t].item() for t in range(length)]
+                if level == "sequence":
+                    row = [sum(row) / length] * length
+                for t, advantage in enumerate(row):
+                    best, whole = clip(ratio, advantage, 0.05, 0.07)
+                    penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
+                    share = 1 / length / totals.rows
+                    value += share * (beta * penalty - best)
+                    gradient[i, t] = share * (beta * slope - (ratio * advantage if whole else 0.0))
+                    sides.add((whole, advantage > 0))
+            loss, _ = module.policy_loss(
+                new,
+                old,
+                advantages,
+                mask_of(lengths),
+                totals,
+                clip_low=0.05,
+                clip_high=0.07,
+                level=level,
+                ref_log_probs=reference,
+                kl_coef=beta,
+            )
+            check(loss, new, value, gradient)
+        assert len(sides) == 4
+    # The published range (section 5.1), which is also the default.
+    assert (module.DEFAULTS["clip_low"], module.DEFAULTS["clip_high"]) == (3e-4, 4e-4)
+
+
+def rloo_oracle(module):
+    check_advantages(module.leave_one_out_advantages, "rloo")
+    sides = set()
+    for seed in range(5):
+        new, old, _, advantages, lengths = batch(seed, spread=0.2)
+        totals, importance = totals_of(lengths), 1.5 if seed == 2 else 1.0
+        value, gradient = 0.0, {}
+        for i, length in enumerate(lengths):
+            ratio = math.exp(sum((new[i, t] - old[i, t]).item() for t in range(length)))
+            mean = sum(advantages[i, t].item() for t in range(length)) / length
+            best, whole = clip(ratio, mean)
+            sides.add((whole, mean > 0))
+            value -= importance * best / totals.rows
+            for t in range(length):
+                gradient[i, t] = -importance * ratio * advantages[i, t].item() / totals.rows if whole else 0.0
+        loss, _ = module.policy_loss(
+            new,
+            old,
+            advantages,
+            mask_of(lengths),
+            totals,
+            clip_low=LOW,
+            clip_high=HIGH,
+            weights=torch.full_like(old, 1.5) if seed == 2 else None,
+        )
+        check(loss, new, value, gradient)
+    assert len(sides) == 4
+
+
+def ppo_oracle(module):
+    for seed in range(3):
+        new, old, returns, rewards, lengths = batch(seed)
+        mask, totals = mask_of(lengths), totals_of(lengths)
+        real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
+
+        # generalized advantages, as the sum over later deltas
+        gamma, gae_lambda = 0.9, 0.8
+        advantages, targets = module.generalized_advantages(rewards, old, mask, gamma, gae_lambda)
+        for i, length in enumerate(lengths):
+            row = [*old[i, :length].tolist(), 0.0]
+            deltas = [rewards[i, t].item() + gamma * row[t + 1] - row[t] for t in range(length)]
+            for t in range(old.shape[1]):
+                expected = sum((gamma * gae_lambda) ** (k - t) * deltas[k] for k in range(t, length))
+                close(advantages[i, t].item(), expected)
+                close(targets[i, t].item(), expected + row[t] if t < length else 0.0)
+
+        # whitening
+        numbers = [rewards[i, t].item() for i, t in real]
+        mean = sum(numbers) / len(numbers)
+        deviation = math.sqrt(sum((x - mean) ** 2 for x in numbers) / (len(numbers) - 1))
+        white = module.whiten(rewards, mask)
+        for i, t in real:
+            assert white[i, t].item() == pytest.approx((rewards[i, t].item() - mean) / deviation, rel=1e-6)
+        assert (white[mask == 0] == 0).all()
+
+        # value loss: `new` are the values, `old` the old ones
+        value, gradient, cut = 0.0, {}, 0
+        for i, t in real:
+            v, before, target = new[i, t].item(), old[i, t].item(), returns[i, t].item()
+            clipped = min(max(v, before - 0.3), before + 0.3)
+            plain_is_larger = (v - target) ** 2 >= (clipped - target) ** 2
+            value += max((v - target) ** 2, (clipped - target) ** 2) / 2 / totals.tokens
+            gradient[i, t] = (v - target) / totals.tokens if plain_is_larger else 0.0
+            cut += not plain_is_larger
+        assert cut > 0
+        loss, metrics = module.value_loss(new, old, returns, mask, totals, value_clip=0.3)
+        check(loss, new, value, gradient)
+        close(metrics["value_clip_ratio"], cut / totals.tokens)
+
+        # explained variance
+        def variance(numbers):
+            mean = sum(numbers) / len(numbers)
+            return sum((x - mean) ** 2 for x in numbers) / len(numbers)
+
+        errors = [(returns[i, t] - old[i, t]).item() for i, t in real]
+        expected = 1 - variance(errors) / variance([returns[i, t].item() for i, t in real])
+        close(module.explained_variance(old, returns, mask), expected)
+
+        # policy loss: a mean over all tokens
+        value, gradient = 0.0, {}
+        for i, t in real:
+            ratio, advantage = math.exp((new[i, t] - old[i, t]).item()), rewards[i, t].item()
+            best, whole = clip(ratio, advantage)
+            value -= best / totals.tokens
+            gradient[i, t] = -ratio * advantage / totals.tokens if whole else 0.0
+        loss, _ = module.policy_loss(
+            new, old, rewards, mask, totals, clip_low=LOW, clip_high=HIGH, normalizer="token-mean"
+        )
+        check(loss, new, value, gradient)
+
+
+def kl_oracle(module):
+    for seed in range(2):
+        new, old, reference, _, lengths = batch(seed)
+        mask = mask_of(lengths)
+        for estimator in ("k1", "k2", "k3"):
+            for weighted in (False, True):
+                if estimator == "k1" and not weighted:
+                    with pytest.raises(ValueError, match="expected gradient is zero"):
+                        module.in_loss(estimator, new, old, reference, weighted)
+                    continue
+                value, gradient = 0.0, {}
+                for i in range(new.shape[0]):
+                    for t in range(new.shape[1]):
+                        penalty, slope = plain_kl(estimator, new[i, t].item(), reference[i, t].item())
+                        ratio = math.exp((new[i, t] - old[i, t]).item())
+                        value += ratio * penalty if weighted else penalty
+                        gradient[i, t] = ratio * (penalty + slope) if weighted else slope
+                check(module.in_loss(estimator, new, old, reference, weighted).sum(), new, value, gradient)
+            penalty, metrics = module.in_reward(estimator, new, reference, mask)
+            assert not penalty.requires_grad
+            total = 0.0
+            for i, length in enumerate(lengths):
+                for t in range(new.shape[1]):
+                    expected = plain_kl(estimator, new[i, t].item(), reference[i, t].item())[0] if t < length else 0.0
+                    close(penalty[i, t].item(), expected)
+                    total += expected
+            close(metrics["kl"], total / sum(lengths))
+    for value, error in ((6.6, 0.1), (5.4, -0.1), (60.0, 0.2), (-6.0, -0.2)):
+        close(module.adapt_coefficient(0.1, value, 6.0, 64, 1000), 0.1 * (1 + error * 64 / 1000))
+
+
+def sft_oracle(module):
+    new, _, _, _, lengths = batch(0)
+    real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
+    tokens = totals_of(lengths).tokens
+    loss = module.completion_loss(new, mask_of(lengths), totals_of(lengths))
+    check(loss, new, -sum(new[i, t].item() for i, t in real) / tokens, dict.fromkeys(real, -1 / tokens))
+
+
+def normalizer_oracle(module):
+    new, _, _, _, lengths = batch(0)
+    lengths = [*lengths[:-1], 0]  # the last row is masked out, and still counts as a row
+    for name in module.NORMALIZERS:
+        value, gradient = 0.0, {}
+        for i, length in enumerate(lengths):
+            for t in range(length):
+                gradient[i, t] = weight_of(name, length, totals_of(lengths))
+                value += gradient[i, t] * new[i, t].item()
+        check(module.normalize(new, mask_of(lengths), totals_of(lengths), name), new, value, gradient)
+
+
+ORACLES = {
+    grpo: grpo_oracle,
+    gspo: gspo_oracle,
+    rloo: rloo_oracle,
+    ppo: ppo_oracle,
+    kl: kl_oracle,
+    sft: sft_oracle,
+    normalizer: normalizer_oracle,
+}
+
+# What an oracle raises when numbers differ, or a ValueError fails to come. A mutant that merely crashes is no proof.
+NOTICED = (AssertionError, pytest.fail.Exception)
+
+# module, a piece of its source that stands there once, what is put in its place
+RATIO = "torch.exp(log_probs - old_log_probs)"
+MINIMUM = "torch.minimum(ratio * advantages, clipped * advantages)"
+CLAMP = "ratio.clamp(1 - clip_low, 1 + clip_high)"
+MUTATIONS = [
+    # GRPO, and with it the policy loss of PPO
+    (grpo, "per_token = -torch.minimum", "per_token = torch.minimum"),
+    (grpo, MINIMUM, MINIMUM.replace("minimum", "maximum")),
+    (grpo, MINIMUM, "clipped * advantages"),
+    (grpo, MINIMUM, "ratio * advantages"),
+    (grpo, MINIMUM, "(torch.minimum(ratio, clipped) * advantages)"),
+    (grpo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
+    (grpo, CLAMP, "ratio.clamp(min=1 - clip_low)"),
+    (grpo, CLAMP, "ratio.clamp(max=1 + clip_high)"),
+    (grpo, RATIO, "torch.exp(old_log_probs - log_probs)"),
+    (grpo, RATIO, "torch.exp(log_probs - old_log_probs).detach()"),
+    (grpo, RATIO, "torch.exp(log_probs - log_probs.detach())"),
+    (grpo, RATIO, "(1 + log_probs - old_log_probs)"),
+    (grpo, "normalize(per_token, mask, totals, normalizer)", "normalize(per_token, mask, totals, 'token-mean')"),
+    (grpo, "normalize(per_token, mask, totals, normalizer)", "per_token.mean()"),
+    (grpo, "(ratio < 1 - clip_low) & (advantages < 0)", "(ratio < 1 - clip_low) & (advantages > 0)"),
+    (grpo, "(advantages > 0) & mask.bool()", "(advantages > 0)"),
+    (grpo, "per_token = per_token + kl_coef * penalty", "per_token = per_token - kl_coef * penalty"),
+    (grpo, "per_token = per_token + kl_coef * penalty", "per_token = per_token + kl_coef * penalty.detach()"),
+    (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "ref_log_probs, old_log_probs, log_probs, False)"),
+    (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "log_probs, old_log_probs, old_log_probs, False)"),
+    (grpo, "per_token = per_token * weights", "per_token = per_token"),
+    (grpo, "rewards - rewards.mean(dim=1, keepdim=True)", "rewards - rewards.mean()"),
+    (grpo, "rewards - rewards.mean(dim=1, keepdim=True)", "rewards.mean(dim=1, keepdim=True) - rewards"),
+    (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.std(dim=1, keepdim=True, correction=0)"),
+    (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.var(dim=1, keepdim=True)"),
+    (grpo, "(rewards.std() + 1e-4)", "(rewards.std(dim=1, keepdim=True) + 1e-4)"),
+    (grpo, "torch.where(spread, centered, 0.0)", "centered"),
+    # GSPO
+    (gspo, "per_token = -torch.minimum", "per_token = torch.minimum"),
+    (gspo, MINIMUM, MINIMUM.replace("minimum", "maximum")),
+    (gspo, MINIMUM, "(clipped * advantages)"),
+    (gspo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
+    (gspo, "(log_probs - old_log_probs) * mask", "(old_log_probs - log_probs) * mask"),
+    (gspo, "(log_probs - old_log_probs) * mask", "(log_probs - old_log_probs)"),
+    (
+        gspo,
+        "(log_probs - old_log_probs) * mask).sum(dim=1, keepdim=True) / lengths",
+        "(log_probs - old_log_probs) * mask)",
+    ),
+    (gspo, "mask).sum(dim=1, keepdim=True) / lengths  # log s_i", "mask).sum(dim=1, keepdim=True)  # log s_i"),
+    (gspo, "mask).sum(dim=1, keepdim=True) / lengths  # log s_i", "mask).mean(dim=1, keepdim=True)  # log s_i"),
+    (gspo, "(advantages * mask).sum(dim=1, keepdim=True) / lengths", "advantages[:, :1]"),
+    (gspo, "(advantages * mask).sum(dim=1, keepdim=True) / lengths", "advantages.mean(dim=1, keepdim=True)"),
+    (gspo, 'per_token, mask, totals, "sequence-mean"', 'per_token, mask, totals, "token-mean"'),
+    (gspo, '"clip_low": 3e-4', '"clip_low": 4e-4'),
+    # GSPO-token
+    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio + log_probs - log_probs.detach()"),
+    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.detach() + log_probs - old_log_probs"),
+    (
+        gspo,
+        "log_ratio.detach() + log_probs - log_probs.detach()",
+        "log_ratio.detach() - log_probs + log_probs.detach()",
+    ),
+    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.expand_as(mask)"),
+    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_probs - log_probs.detach()"),
+    # RLOO
+    (rloo, "return -surrogate.sum()", "return surrogate.sum()"),
+    (rloo, "surrogate.sum() / totals.rows", "surrogate.sum() / totals.tokens"),
+    (rloo, "(log_probs - old_log_probs).detach() * mask", "(old_log_probs - log_probs).detach() * mask"),
+    (rloo, "(log_probs - old_log_probs).detach() * mask", "(log_probs - old_log_probs).detach()"),
+    (rloo, "(log_probs - old_log_probs).detach() * mask", "(log_probs - old_log_probs) * mask"),
+    (rloo, "detach() * mask).sum(dim=1))  # w_i", "detach() * mask).sum(dim=1) / lengths)  # w_i"),
+    (rloo, "(advantages * (log_probs - log_probs.detach()) * mask)", "(advantages * (log_probs - log_probs.detach()))"),
+    (
+        rloo,
+        "(advantages * (log_probs - log_probs.detach()) * mask)",
+        "(mean[:, None] * (log_probs - log_probs.detach()) * mask)",
+    ),
+    (
+        rloo,
+        "(advantages * (log_probs - log_probs.detach()) * mask)",
+        "(advantages * (log_probs - old_log_probs) * mask)",
+    ),
+    (rloo, "(advantages * mask).sum(dim=1) / lengths.where(lengths > 0, 1)", "advantages[:, 0]"),
+    (rloo, "(ratio < 1 - clip_low) & (mean < 0)", "(ratio < 1 - clip_low) & (mean > 0)"),
+    (rloo, "(ratio > 1 + clip_high) & (mean > 0)", "(ratio > 1 + clip_high)"),
+    (rloo, "too_low | too_high, clipped", "too_low, clipped"),
+    (rloo, "torch.where(too_low | too_high, clipped, ratio * (mean + score))", "ratio * (mean + score)"),
+    (rloo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
+    (rloo, "ratio * (mean + score)", "ratio * mean + score"),
+    (rloo, "surrogate = surrogate * weights[:, 0]", "pass"),
+    (rloo, "/ (group_size - 1)", "/ group_size"),
+    (rloo, "rewards.sum(dim=1, keepdim=True) - rewards)", "rewards.sum(dim=1, keepdim=True))"),
+    (rloo, "torch.where(spread, rewards - others, 0.0)", "torch.where(spread, others - rewards, 0.0)"),
+    (rloo, "torch.where(spread, rewards - others, 0.0)", "rewards - others"),
+    # PPO: advantages, the critic's loss, and which policy loss it takes
+    (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, t]"),
+    (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, min(t + 1, values.shape[1] - 1)]"),
+    (ppo, "gamma * next_value - values[:, t]", "gamma * next_value + values[:, t]"),
+    (ppo, "gamma * next_value - values[:, t]", "next_value - values[:, t]"),
+    (ppo, "delta + gamma * gae_lambda * later", "delta + gae_lambda * later"),
+    (ppo, "delta + gamma * gae_lambda * later", "delta + gamma * later"),
+    (ppo, "delta + gamma * gae_lambda * later", "delta"),
+    (ppo, "in reversed(range(values.shape[1]))", "in range(values.shape[1])"),
+    (ppo, "rewards, values = rewards * mask, values * mask", "values = values * mask"),
+    (ppo, "rewards, values = rewards * mask, values * mask", "rewards = rewards * mask"),
+    (ppo, "return advantages, advantages + values", "return advantages, advantages"),
+    (ppo, "real = advantages[mask.bool()]", "real = advantages.flatten()"),
+    (ppo, "(real.std() + 1e-8) * mask", "(real.std() + 1e-8)"),
+    (ppo, "(real.std() + 1e-8)", "(real.var() + 1e-8)"),
+    (ppo, "(advantages - real.mean()) /", "advantages /"),
+    (ppo, "torch.maximum(plain_error, clipped_error)", "torch.minimum(plain_error, clipped_error)"),
+    (ppo, "torch.maximum(plain_error, clipped_error)", "clipped_error"),
+    (ppo, "torch.maximum(plain_error, clipped_error)", "plain_error"),
+    (
+        ppo,
+        "torch.clamp(values, old_values - value_clip, old_values + value_clip)",
+        "torch.clamp(values, -value_clip, value_clip)",
+    ),
+    (
+        ppo,
+        "torch.clamp(values, old_values - value_clip, old_values + value_clip)",
+        "torch.clamp(values, returns - value_clip, returns + value_clip)",
+    ),
+    (
+        ppo,
+        "(torch.maximum(plain_error, clipped_error) * mask).sum()",
+        "torch.maximum(plain_error, clipped_error).sum()",
+    ),
+    (ppo, "loss = 0.5 * ", "loss = "),
+    (ppo, "mask).sum() / totals.tokens\n", "mask).sum() / totals.rows\n"),
+    (ppo, "(clipped_error > plain_error)", "(clipped_error < plain_error)"),
+    (ppo, "float(1 - (returns - values).var() / returns.var())", "float((returns - values).var() / returns.var())"),
+    (ppo, "float(1 - (returns - values).var() / returns.var())", "float(1 - (returns - values).var() / values.var())"),
+    (
+        ppo,
+        "from rl.grpo import policy_loss",
+        "from rl.gspo import policy_loss as sequence_loss\n"
+        "def policy_loss(*tensors, normalizer, **options): return sequence_loss(*tensors, **options)\n",
+    ),
+    # KL
+    (kl, "ref_log_probs - log_probs  # (B, T)", "log_probs - ref_log_probs  # (B, T)"),
+    (kl, "return -log_r", "return log_r"),
+    (kl, "log_r**2 / 2", "log_r**2"),
+    (kl, "log_r**2 / 2", "log_r.abs()"),
+    (kl, "torch.expm1(log_r) - log_r", "torch.exp(log_r) - log_r"),
+    (kl, "torch.expm1(log_r) - log_r", "torch.expm1(log_r) + log_r"),
+    (kl, "torch.expm1(log_r) - log_r", "torch.expm1(-log_r) + log_r"),
+    (kl, "torch.expm1(log_r) - log_r", "torch.expm1(log_r)"),
+    (kl, RATIO, "torch.exp(old_log_probs - log_probs)"),
+    (kl, RATIO, RATIO + ".detach()"),
+    (kl, "penalty * torch.exp", "penalty.detach() * torch.exp"),
+    (kl, 'estimator == "k1" and not weighted', 'estimator == "k1" and weighted'),
+    (kl, "ref_log_probs).detach() * mask", "ref_log_probs) * mask"),
+    (kl, "ref_log_probs).detach() * mask", "ref_log_probs).detach()"),
+    (kl, "penalty.sum() / mask.sum()", "penalty.mean()"),
+    (kl, "kl / target - 1.0", "1.0 - kl / target"),
+    (kl, "kl / target - 1.0", "target / kl - 1.0"),
+    (kl, "-0.2), 0.2)", "-0.2), 1.0)"),
+    (kl, "error * sequences / horizon", "error"),
+    # SFT
+    (sft, "normalize(-log_probs", "normalize(log_probs"),
+    (sft, '"token-mean")', '"sequence-mean")'),
+    (sft, '"token-mean")', '"constant")'),
+    (sft, "normalize(-log_probs, mask", "normalize(-log_probs, torch.ones_like(mask)"),
+    (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, :-1], mask[:, 1:]"),
+    (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, 1:], mask[:, 1:]"),
+    # what they all divide by
+    (normalizer, "lengths.where(lengths > 0, 1)).sum() / totals.rows", "lengths.where(lengths > 0, 1)).mean()"),
+    (normalizer, "/ lengths.where(lengths > 0, 1)", "/ lengths"),
+    (normalizer, "((per_token * mask).sum(dim=1) /", "(per_token.sum(dim=1) /"),
+    (normalizer, ".sum() / totals.tokens", ".sum() / mask.numel()"),
+    (normalizer, "(totals.rows * totals.budget)", "(totals.rows * mask.shape[1])"),
+    (normalizer, "lengths = mask.sum(dim=1)", "lengths = mask.sum(dim=1).max()"),
+]
+
+
+@pytest.mark.parametrize("module", ORACLES, ids=lambda module: module.__name__)
+def test_the_oracle_passes_on_the_code_as_it_is(module):
+    """An oracle that fails on everything catches every mutation and proves nothing."""
+    ORACLES[module](module)
+    first_line = inspect.getsource(module).splitlines()[0]
+    ORACLES[module](mutant(module, first_line, first_line))  # nor does it matter where the code is executed
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    MUTATIONS,
+    ids=[f"{module.__name__[3:]}-{number}" for number, (module, _, _) in enumerate(MUTATIONS)],
+)
+def test_a_planted_error_is_noticed(module, old, new):
+    """A test suite that passes whatever the equations say."""
+    planted = mutant(module, old, new)
+    with pytest.raises(NOTICED):
+        ORACLES[module](planted)
