@@ -21,7 +21,7 @@ PANELS = {
     "norms": ("grad_norm", "adapter/update_norm"),
     "groups without spread": ("frac_reward_zero_std/all_pass", "frac_reward_zero_std/all_fail"),
     "tokens": ("completions/mean_length",),
-    "critic": ("explained_variance",),
+    "critic": ("explained_variance", "explained_variance/rewards"),
 }
 
 

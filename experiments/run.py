@@ -131,6 +131,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print_summary(options, summary)
                 return 0  # nothing is left to do
             checkpoint = next(reversed(checkpoints(directory.path)), None)
+            if checkpoint is not None and not summary.get("before"):
+                raise ValueError(
+                    f"{directory.path / 'summary.json'}: before: missing, and it can't be measured any more"
+                )
         else:
             resolve(options)
             out = Path(options.out)

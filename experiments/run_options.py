@@ -121,11 +121,13 @@ def resolve(options: RunOptions) -> RunOptions:
     owned = {name for names in TAKEN.values() for name in names}
     for item in fields(options):
         given = getattr(options, item.name)
-        if item.name in owned and item.name not in taken and given not in (None, False):
+        if item.name in owned and item.name not in taken and given is not None and given is not False:
             users = [name for name in ALGORITHMS if item.name in TAKEN[name]]
             raise ValueError(
                 f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; {' and '.join(users)} do"
             )
+        if given is not None and item.name == "resample_rounds" and options.zero_spread != "resample":
+            raise ValueError("--resample-rounds: does nothing without --zero-spread resample")
         if given is not None and item.name in NEEDS and not getattr(options, NEEDS[item.name], None):
             flag, needed = (f"--{name.replace('_', '-')}" for name in (item.name, NEEDS[item.name]))
             raise ValueError(f"{flag}: does nothing without {needed}")
@@ -197,6 +199,8 @@ def check_combinations(options: RunOptions) -> None:
         raise ValueError("--kl-weighted: there is no KL in the loss; it needs --kl-coef and --kl-in loss")
     if options.kl_target and not (options.kl_coef and options.kl_in == "reward"):
         raise ValueError("--kl-target: there is no KL in the reward; it needs --kl-coef and --kl-in reward")
+    if options.algo == "sft" and options.group_size != 1:
+        raise ValueError(f"--group-size {options.group_size}: sft learns from one solution a problem")
     if options.importance_cap and options.old_log_probs != "recompute":
         raise ValueError(
             "--importance-cap: weighs recomputed log-probs against sampled ones; needs --old-log-probs recompute"

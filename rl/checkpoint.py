@@ -161,7 +161,7 @@ def _restore_plain_generators(stored: dict, path: Path) -> None:
         kind, keys, *rest = stored["numpy"]
         random.setstate((version, tuple(numbers), gauss))
         np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path}: random: no state of Python's and numpy's generators: {error}") from error
 
 

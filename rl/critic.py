@@ -1,6 +1,8 @@
 """The critic: the expected return from each token on, as a linear head on a decoder's hidden states.
 
-    V(q, o_<t) = w . h_t + b,     h_t: the hidden state from which token t is predicted
+    V(q, o_<t) = w . h_t / sqrt(D) + b,     h_t: the hidden state from which token t is predicted, D wide
+
+The root keeps a step of Adam, which moves every weight by the learning rate, from moving V by D times that.
 
 The decoder beneath is the policy's frozen base, shared in memory, and one of three things is learned on top:
 
@@ -43,4 +45,18 @@ class Critic(nn.Module):
         """The value of the state before each completion token, (B, T), with gradient; see `completion_hidden`."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.kind != "linear"):
             hidden, _, _ = completion_hidden(self.backbone, prompts, prompt_of_row, completions)  # (B, T, D)
-        return self.head(hidden.to(self.head.weight.dtype)).squeeze(-1)
+        return self.head(hidden.to(self.head.weight.dtype) / hidden.shape[-1] ** 0.5).squeeze(-1)
+
+    def center(self, value: float) -> None:
+        """Moves all values up by this: a critic that starts at the mean return has only differences to learn."""
+        with torch.no_grad():
+            self.head.bias += value
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float | None:
+    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is a perfect critic, 0 one that knows the mean
+    only. None where the returns differ by no more than round-off: there is nothing to explain."""
+    values, returns = values[mask.bool()], returns[mask.bool()]
+    if float(returns.std()) <= 1e-5 * (1 + float(returns.abs().max())):
+        return None
+    return float(1 - (returns - values).var() / returns.var())

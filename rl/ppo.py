@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from rl import kl
+from rl.critic import explained_variance
 from rl.grpo import policy_loss  # L_policy: GRPO took it from here
 from rl.learner import Learner, layout_of
 from rl.normalizer import Totals
@@ -91,13 +92,6 @@ def value_loss(
     return loss, {"value_loss": float(loss.detach()), "value_clip_ratio": float(cut.sum()) / totals.tokens}
 
 
-def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
-    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is a perfect critic, 0 one that knows the mean
-    only. nan where all returns are equal."""
-    values, returns = values[mask.bool()], returns[mask.bool()]
-    return float(1 - (returns - values).var() / returns.var())
-
-
 def train(learner: Learner, collect, log, options) -> None:
     """The loop. `collect(step)` samples, executes and rewards; `log(batch, metrics)` writes down."""
     kl_in_loss = options.kl_coef if options.kl_in == "loss" else 0.0
@@ -139,13 +133,20 @@ def train(learner: Learner, collect, log, options) -> None:
                 learner.state["kl_coef"] = kl.adapt_coefficient(
                     beta, per_sequence, options.kl_target, len(batch.rollouts), options.kl_horizon
                 )
+        if learner.step == 0:
+            learner.critic.center(float(rewards.sum(dim=1).mean()))
         batch.values = learner.values(batch)  # (B, T)
         advantages, batch.returns = generalized_advantages(
             rewards, batch.values, batch.mask, options.gamma, options.gae_lambda
         )
         batch.advantages = whiten(advantages, batch.mask) if options.whiten == "yes" else advantages
-        # Against the rewards that did come, not R_t, which is made of the critic's own values where lambda < 1.
+        # Of what the critic is trained on (R_t, which at lambda < 1 is partly made of its own values), and of the
+        # rewards that did come.
         _, to_go = generalized_advantages(rewards, batch.values, batch.mask, options.gamma, gae_lambda=1.0)
-        measured["explained_variance"] = explained_variance(batch.values, to_go, batch.mask)
+        explained = {
+            "explained_variance": explained_variance(batch.values, batch.returns, batch.mask),
+            "explained_variance/rewards": explained_variance(batch.values, to_go, batch.mask),
+        }
+        measured |= {name: value for name, value in explained.items() if value is not None}
         metrics = learner.update(batch, loss, every_row=True, target_kl=options.target_kl)
         log(batch, metrics | measured)

@@ -14,6 +14,7 @@ import torch
 
 from rl import grpo, gspo, kl, normalizer, ppo, rloo, sft
 from rl.normalizer import Totals
+from rl.rollout import Batch, Rollout
 
 LOW, HIGH, BUDGET = 0.2, 0.3, 9
 
@@ -73,7 +74,7 @@ def check(loss, new, expected_loss, expected_gradient):
             close(value, expected_gradient.get((i, t), 0.0))
 
 
-def clip(ratio, advantage, low=LOW, high=HIGH):
+def clip(ratio, advantage, low, high):
     """min(r A, clip(r) A), and whether it still has a gradient in r."""
     clipped = min(max(ratio, 1 - low), 1 + high) * advantage
     return min(ratio * advantage, clipped), ratio * advantage <= clipped
@@ -108,6 +109,75 @@ def check_advantages(function, kind):
         function(torch.ones(2, 1))
 
 
+# the loops -------------------------------------------------------------------------------------------------
+
+LOOP = {"low": 0.03, "high": 0.08, "importance": 1.5}
+
+
+class FixedLearner:
+    """Stands in for the learner: always the same batch, and of an update it takes the loss only."""
+
+    def __init__(self):
+        self.new, old, reference, _, self.lengths = batch(0)
+        rewards = (0.0, 0.25, 1.0, 0.5, -1.0, 0.75)
+        rollouts = [
+            Rollout(i // 3, i % 3, [3], [4] * length, [], "eos", "", reward=reward)
+            for i, (length, reward) in enumerate(zip(self.lengths, rewards, strict=True))
+        ]
+        mask = mask_of(self.lengths)
+        loss_mask = mask.clone()
+        loss_mask[2] = 0.0  # a truncated row, masked out: its reward still counts in the baseline
+        self.batch = Batch(rollouts, mask, loss_mask, old + 9.0, old, torch.full_like(mask, 1.5), reference)
+        self.step, self.state = 0, {}
+
+    def prepare(self, rollouts, importance_level="token"):
+        self.importance_level = importance_level
+        return self.batch
+
+    def values(self, data):
+        return data.old_log_probs + 1.0
+
+    def critic(self, *layout):
+        return self.new.detach() + 1.0
+
+    def update(self, data, loss, *, every_row=False, target_kl=0.0):
+        self.every_row, self.target_kl, self.step = every_row, target_kl, 1
+        self.loss, _ = loss(self.new, data, totals_of(self.lengths))
+        return {}
+
+
+def loop(module, **options):
+    """One step of the module's `train`; and a function from advantages to what the plain losses take."""
+    learner = FixedLearner()
+    own = {"clip_low": 0.03, "clip_high": 0.08, "kl_coef": 0.5, "target_kl": 0.7, "steps": 1, "group_size": 3}
+    module.train(
+        learner,
+        lambda step: None,
+        lambda data, metrics: None,
+        types.SimpleNamespace(**module.DEFAULTS | own | options),
+    )
+    counted = [int(row.sum()) for row in learner.batch.loss_mask]
+
+    def inputs(advantages):
+        data = learner.batch
+        return learner.new, data.old_log_probs, data.ref_log_probs, advantages, counted, totals_of(learner.lengths)
+
+    return learner, inputs
+
+
+def expected_advantages(kind, data, beta, estimator):
+    """Of two groups of three, rewards less beta times the KL of the whole completion: (6, 5)."""
+    rewards = []
+    for i, rollout in enumerate(data.rollouts):
+        tokens = range(len(rollout.completion))
+        gaps = [
+            plain_kl(estimator, data.old_log_probs[i, t].item(), data.ref_log_probs[i, t].item())[0] for t in tokens
+        ]
+        rewards.append(rollout.reward - beta * sum(gaps))
+    advantages = plain_advantages([rewards[:3], rewards[3:]], kind)
+    return torch.tensor(advantages, dtype=torch.float64)[:, None].expand(6, 5)
+
+
 # the oracles -----------------------------------------------------------------------------------------------
 
 
@@ -130,28 +200,73 @@ def plain_kl(estimator, log_prob, reference):
     }[estimator]
 
 
+def plain_grpo(new, old, reference, advantages, lengths, totals, name, **options):
+    """Loss and gradient of GRPO, and with "token-mean" of PPO's policy, and how many tokens each clip has cut."""
+    low, high, beta, weighted, importance = read(options)
+    value, gradient, cut = 0.0, {}, {"low": 0, "high": 0, "none": 0}
+    for i, length in enumerate(lengths):
+        for t in range(length):
+            share = weight_of(name, length, totals)
+            ratio, advantage = math.exp((new[i, t] - old[i, t]).item()), advantages[i, t].item()
+            best, whole = clip(ratio, advantage, low, high)
+            penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
+            if weighted:
+                penalty, slope = ratio * penalty, ratio * (penalty + slope)
+            value += share * (beta * penalty - importance * best)
+            gradient[i, t] = share * (beta * slope - importance * (ratio * advantage if whole else 0.0))
+            cut["none" if whole else "low" if advantage < 0 else "high"] += 1
+    return value, gradient, cut
+
+
+def plain_gspo(new, old, reference, advantages, lengths, totals, level, **options):
+    """Loss and gradient of GSPO, and how many tokens each clip has cut; the token's own ratio appears nowhere."""
+    low, high, beta, _, importance = read(options)
+    value, gradient, cut = 0.0, {}, {"low": 0, "high": 0, "none": 0}
+    for i, length in enumerate(lengths):
+        ratio = math.exp(sum((new[i, t] - old[i, t]).item() for t in range(length)) / max(1, length))
+        for t in range(length):
+            share, advantage = 1 / length / totals.rows, advantages[i, t].item()
+            if level == "sequence":
+                advantage = sum(advantages[i, :length].tolist()) / length
+            best, whole = clip(ratio, advantage, low, high)
+            penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
+            value += share * (beta * penalty - importance * best)
+            gradient[i, t] = share * (beta * slope - importance * (ratio * advantage if whole else 0.0))
+            cut["none" if whole else "low" if advantage < 0 else "high"] += 1
+    return value, gradient, cut
+
+
+def plain_rloo(new, old, advantages, lengths, totals, **options):
+    """Loss and gradient of RLOO, and how many rows each clip has cut."""
+    low, high, _, _, importance = read(options)
+    value, gradient, cut = 0.0, {}, {"low": 0, "high": 0, "none": 0}
+    for i, length in enumerate(lengths):
+        ratio = math.exp(sum((new[i, t] - old[i, t]).item() for t in range(length)))
+        mean = sum(advantages[i, :length].tolist()) / max(1, length)
+        best, whole = clip(ratio, mean, low, high)
+        value -= importance * best / totals.rows
+        for t in range(length):
+            gradient[i, t] = -importance * ratio * advantages[i, t].item() / totals.rows if whole else 0.0
+        cut["none" if whole else "low" if mean < 0 else "high"] += 1
+    return value, gradient, cut
+
+
+def read(options):
+    known = {"low": LOW, "high": HIGH, "beta": 0.0, "weighted": False, "importance": 1.0}
+    assert options.keys() <= known.keys()
+    return (known | options).values()
+
+
 def grpo_oracle(module):
     for scale in ("none", "group", "batch"):
         check_advantages(lambda rewards, scale=scale: module.group_advantages(rewards, scale), scale)
-    sides = set()
     for seed, name in enumerate(("sequence-mean", "token-mean", "constant", "sequence-mean")):
-        beta, weighted = (0.0, False) if seed == 0 else (0.3, seed == 3)
+        beta, weighted, importance = (0.0, 0.3, 0.3, 0.3)[seed], seed == 3, 1.5 if seed == 1 else 1.0
         new, old, reference, advantages, lengths = batch(seed)
         totals = totals_of(lengths)
-        value, gradient, low, high = 0.0, {}, 0, 0
-        for i, length in enumerate(lengths):
-            share = weight_of(name, length, totals)
-            for t in range(length):
-                ratio, advantage = math.exp((new[i, t] - old[i, t]).item()), advantages[i, t].item()
-                best, whole = clip(ratio, advantage)
-                penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
-                if weighted:
-                    penalty, slope = ratio * penalty, ratio * (penalty + slope)
-                importance = 1.5 if seed == 1 else 1.0
-                value += share * (beta * penalty - importance * best)
-                gradient[i, t] = share * (beta * slope - importance * (ratio * advantage if whole else 0.0))
-                low, high = low + (not whole and advantage < 0), high + (not whole and advantage > 0)
-                sides.add((whole, advantage > 0))
+        value, gradient, cut = plain_grpo(
+            new, old, reference, advantages, lengths, totals, name, beta=beta, weighted=weighted, importance=importance
+        )
         loss, metrics = module.policy_loss(
             new,
             old,
@@ -161,39 +276,36 @@ def grpo_oracle(module):
             clip_low=LOW,
             clip_high=HIGH,
             normalizer=name,
-            weights=torch.full_like(old, 1.5) if seed == 1 else None,
+            weights=torch.full_like(old, importance) if importance != 1 else None,
             ref_log_probs=reference,
             kl_coef=beta,
             kl_weighted=weighted,
         )
         check(loss, new, value, gradient)
-        close(metrics["clip_ratio/low_mean"], low / totals.tokens)
-        close(metrics["clip_ratio/high_mean"], high / totals.tokens)
-    assert len(sides) == 4  # clipped and whole, of both signs
+        close(metrics["clip_ratio/low_mean"], cut["low"] / totals.tokens)
+        close(metrics["clip_ratio/high_mean"], cut["high"] / totals.tokens)
+        assert seed > 0 or min(cut.values()) > 0
+    for place in ("reward", "loss"):
+        learner, expected = loop(module, kl_in=place, kl_estimator="k3", scale_rewards="group", kl_weighted=True)
+        advantages = expected_advantages("group", learner.batch, beta=0.5 if place == "reward" else 0.0, estimator="k3")
+        value, gradient, _ = plain_grpo(
+            *expected(advantages), "sequence-mean", beta=0.5 if place == "loss" else 0.0, weighted=True, **LOOP
+        )
+        check(learner.loss, learner.new, value, gradient)
+        assert learner.every_row == (place == "loss")
 
 
 def gspo_oracle(module):
     for level in ("sequence", "token"):
-        sides = set()
+        total = {"low": 0, "high": 0, "none": 0}
         for seed in range(4):
             new, old, reference, advantages, lengths = batch(seed)
             if seed == 3:
                 advantages = advantages[:, :1].expand_as(advantages)  # one for the whole row
-            totals, beta = totals_of(lengths), 0.2 if seed == 1 else 0.0
-            value, gradient = 0.0, {}
-            for i, length in enumerate(lengths):
-                gaps = [(new[i, t] - old[i, t]).item() for t in range(length)]
-                ratio = math.exp(sum(gaps) / length)
-                row = [advantages[i, t].item() for t in range(length)]
-                if level == "sequence":
-                    row = [sum(row) / length] * length
-                for t, advantage in enumerate(row):
-                    best, whole = clip(ratio, advantage, 0.05, 0.07)
-                    penalty, slope = plain_kl("k3", new[i, t].item(), reference[i, t].item())
-                    share = 1 / length / totals.rows
-                    value += share * (beta * penalty - best)
-                    gradient[i, t] = share * (beta * slope - (ratio * advantage if whole else 0.0))
-                    sides.add((whole, advantage > 0))
+            totals, beta, importance = totals_of(lengths), 0.2 if seed == 1 else 0.0, 1.5 if seed == 2 else 1.0
+            value, gradient, cut = plain_gspo(
+                new, old, reference, advantages, lengths, totals, level, low=0.05, beta=beta, importance=importance
+            )
             loss, _ = module.policy_loss(
                 new,
                 old,
@@ -201,33 +313,33 @@ def gspo_oracle(module):
                 mask_of(lengths),
                 totals,
                 clip_low=0.05,
-                clip_high=0.07,
+                clip_high=HIGH,
                 level=level,
+                weights=torch.full_like(old, importance) if importance != 1 else None,
                 ref_log_probs=reference,
                 kl_coef=beta,
             )
             check(loss, new, value, gradient)
-        assert len(sides) == 4
+            total = {side: total[side] + cut[side] for side in total}
+        assert min(total.values()) > 0
+    for place in ("reward", "loss"):
+        learner, expected = loop(module, kl_in=place, kl_estimator="k3", ratio_level="token")
+        advantages = expected_advantages("group", learner.batch, beta=0.5 if place == "reward" else 0.0, estimator="k3")
+        value, gradient, _ = plain_gspo(*expected(advantages), "token", beta=0.5 if place == "loss" else 0.0, **LOOP)
+        check(learner.loss, learner.new, value, gradient)
+        assert learner.every_row == (place == "loss")
     # The published range (section 5.1), which is also the default.
     assert (module.DEFAULTS["clip_low"], module.DEFAULTS["clip_high"]) == (3e-4, 4e-4)
 
 
 def rloo_oracle(module):
     check_advantages(module.leave_one_out_advantages, "rloo")
-    sides = set()
+    total = {"low": 0, "high": 0, "none": 0}
     for seed in range(5):
         new, old, _, advantages, lengths = batch(seed, spread=0.2)
         totals, importance = totals_of(lengths), 1.5 if seed == 2 else 1.0
-        value, gradient = 0.0, {}
-        for i, length in enumerate(lengths):
-            ratio = math.exp(sum((new[i, t] - old[i, t]).item() for t in range(length)))
-            mean = sum(advantages[i, t].item() for t in range(length)) / length
-            best, whole = clip(ratio, mean)
-            sides.add((whole, mean > 0))
-            value -= importance * best / totals.rows
-            for t in range(length):
-                gradient[i, t] = -importance * ratio * advantages[i, t].item() / totals.rows if whole else 0.0
-        loss, _ = module.policy_loss(
+        value, gradient, cut = plain_rloo(new, old, advantages, lengths, totals, importance=importance)
+        loss, metrics = module.policy_loss(
             new,
             old,
             advantages,
@@ -235,10 +347,18 @@ def rloo_oracle(module):
             totals,
             clip_low=LOW,
             clip_high=HIGH,
-            weights=torch.full_like(old, 1.5) if seed == 2 else None,
+            weights=torch.full_like(old, importance) if importance != 1 else None,
         )
         check(loss, new, value, gradient)
-    assert len(sides) == 4
+        close(metrics["clip_ratio/low_mean"], cut["low"] / totals.rows)
+        close(metrics["clip_ratio/high_mean"], cut["high"] / totals.rows)
+        total = {side: total[side] + cut[side] for side in total}
+    assert min(total.values()) > 0
+    learner, expected = loop(module, kl_estimator="k1")
+    advantages = expected_advantages("rloo", learner.batch, beta=0.5, estimator="k1")
+    new, old, _, *rest = expected(advantages)
+    check(learner.loss, learner.new, *plain_rloo(new, old, *rest, **LOOP)[:2])
+    assert learner.importance_level == "sequence"
 
 
 def ppo_oracle(module):
@@ -291,16 +411,38 @@ def ppo_oracle(module):
         close(module.explained_variance(old, returns, mask), expected)
 
         # policy loss: a mean over all tokens
-        value, gradient = 0.0, {}
-        for i, t in real:
-            ratio, advantage = math.exp((new[i, t] - old[i, t]).item()), rewards[i, t].item()
-            best, whole = clip(ratio, advantage)
-            value -= best / totals.tokens
-            gradient[i, t] = -ratio * advantage / totals.tokens if whole else 0.0
+        value, gradient, _ = plain_grpo(new, old, old, rewards, lengths, totals, "token-mean")
         loss, _ = module.policy_loss(
             new, old, rewards, mask, totals, clip_low=LOW, clip_high=HIGH, normalizer="token-mean"
         )
         check(loss, new, value, gradient)
+
+    # the loop: gamma = lambda = 1, so an advantage is the reward to go without the value
+    for place in ("reward", "loss"):
+        learner, expected = loop(
+            module, kl_in=place, kl_estimator="k3", whiten="no", gae_lambda=1.0, value_coef=2.0, value_clip=0.3
+        )
+        data, critic = learner.batch, 0.0
+        old_values, values = learner.values(data), learner.critic()
+        advantages = torch.zeros_like(data.mask)
+        for i, rollout in enumerate(data.rollouts):
+            length = len(rollout.completion)
+            for t in range(length):
+                to_go = rollout.reward
+                if place == "reward":
+                    to_go -= 0.5 * sum(
+                        plain_kl("k3", data.old_log_probs[i, k].item(), data.ref_log_probs[i, k].item())[0]
+                        for k in range(t, length)
+                    )
+                advantages[i, t] = to_go - old_values[i, t]
+                v, before = values[i, t].item(), old_values[i, t].item()
+                clipped = min(max(v, before - 0.3), before + 0.3)
+                critic += max((v - to_go) ** 2, (clipped - to_go) ** 2) / 2 * data.loss_mask[i, t].item()
+        inputs = expected(advantages)
+        value, gradient, _ = plain_grpo(*inputs, "token-mean", beta=0.5 if place == "loss" else 0.0, **LOOP)
+        check(learner.loss, learner.new, value + 2.0 * critic / inputs[-1].tokens, gradient)
+        assert learner.every_row
+        assert learner.target_kl == 0.7
 
 
 def kl_oracle(module):
@@ -340,6 +482,12 @@ def sft_oracle(module):
     tokens = totals_of(lengths).tokens
     loss = module.completion_loss(new, mask_of(lengths), totals_of(lengths))
     check(loss, new, -sum(new[i, t].item() for i, t in real) / tokens, dict.fromkeys(real, -1 / tokens))
+    learner, expected = loop(module)
+    new, _, _, _, lengths, totals = expected(torch.zeros_like(learner.batch.mask))
+    real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
+    value = -sum(new[i, t].item() for i, t in real) / totals.tokens
+    check(learner.loss, learner.new, value, dict.fromkeys(real, -1 / totals.tokens))
+    assert learner.every_row
 
 
 def normalizer_oracle(module):
@@ -400,6 +548,14 @@ MUTATIONS = [
     (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.var(dim=1, keepdim=True)"),
     (grpo, "(rewards.std() + 1e-4)", "(rewards.std(dim=1, keepdim=True) + 1e-4)"),
     (grpo, "torch.where(spread, centered, 0.0)", "centered"),
+    (grpo, "clip_low=options.clip_low,", "clip_low=options.clip_high,"),
+    (grpo, "batch.loss_mask,", "batch.mask,"),
+    (grpo, "            batch.old_log_probs,\n", "            batch.sampled_log_probs,\n"),
+    (grpo, "weights=batch.weights", "weights=None"),
+    (grpo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
+    (grpo, "penalty.sum(dim=1).view_as(rewards)", "penalty.mean(dim=1).view_as(rewards)"),
+    (grpo, "kl_coef=kl_in_loss", "kl_coef=options.kl_coef"),
+    (grpo, "every_row=kl_in_loss > 0", "every_row=False"),
     # GSPO
     (gspo, "per_token = -torch.minimum", "per_token = torch.minimum"),
     (gspo, MINIMUM, MINIMUM.replace("minimum", "maximum")),
@@ -418,6 +574,12 @@ MUTATIONS = [
     (gspo, "(advantages * mask).sum(dim=1, keepdim=True) / lengths", "advantages.mean(dim=1, keepdim=True)"),
     (gspo, 'per_token, mask, totals, "sequence-mean"', 'per_token, mask, totals, "token-mean"'),
     (gspo, '"clip_low": 3e-4', '"clip_low": 4e-4'),
+    (gspo, "per_token = per_token * weights", "per_token = per_token"),
+    (gspo, "per_token = per_token + kl_coef * penalty", "per_token = per_token - kl_coef * penalty"),
+    (gspo, "clip_high=options.clip_high,", "clip_high=options.clip_low,"),
+    (gspo, "batch.loss_mask,", "batch.mask,"),
+    (gspo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
+    (gspo, "weights=batch.weights", "weights=None"),
     # GSPO-token
     (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio + log_probs - log_probs.detach()"),
     (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.detach() + log_probs - old_log_probs"),
@@ -458,6 +620,10 @@ MUTATIONS = [
     (rloo, "rewards.sum(dim=1, keepdim=True) - rewards)", "rewards.sum(dim=1, keepdim=True))"),
     (rloo, "torch.where(spread, rewards - others, 0.0)", "torch.where(spread, others - rewards, 0.0)"),
     (rloo, "torch.where(spread, rewards - others, 0.0)", "rewards - others"),
+    (rloo, "clip_high=options.clip_high,", "clip_high=options.clip_low,"),
+    (rloo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
+    (rloo, "batch.loss_mask,", "batch.mask,"),
+    (rloo, 'importance_level="sequence"', 'importance_level="token"'),
     # PPO: advantages, the critic's loss, and which policy loss it takes
     (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, t]"),
     (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, min(t + 1, values.shape[1] - 1)]"),
@@ -503,6 +669,12 @@ MUTATIONS = [
         "from rl.gspo import policy_loss as sequence_loss\n"
         "def policy_loss(*tensors, normalizer, **options): return sequence_loss(*tensors, **options)\n",
     ),
+    (ppo, "policy + options.value_coef * critic", "policy - options.value_coef * critic"),
+    (ppo, "rewards - beta * penalty, beta", "rewards + beta * penalty, beta"),
+    (ppo, 'normalizer="token-mean"', 'normalizer="sequence-mean"'),
+    (ppo, "batch.returns, batch.loss_mask", "batch.values, batch.loss_mask"),
+    (ppo, "every_row=True", "every_row=False"),
+    (ppo, "target_kl=options.target_kl", "target_kl=0.0"),
     # KL
     (kl, "ref_log_probs - log_probs  # (B, T)", "log_probs - ref_log_probs  # (B, T)"),
     (kl, "return -log_r", "return log_r"),
@@ -530,6 +702,8 @@ MUTATIONS = [
     (sft, "normalize(-log_probs, mask", "normalize(-log_probs, torch.ones_like(mask)"),
     (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, :-1], mask[:, 1:]"),
     (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, 1:], mask[:, 1:]"),
+    (sft, "log_probs, batch.loss_mask, totals", "log_probs, batch.mask, totals"),
+    (sft, "every_row=True", "every_row=False"),
     # what they all divide by
     (normalizer, "lengths.where(lengths > 0, 1)).sum() / totals.rows", "lengths.where(lengths > 0, 1)).mean()"),
     (normalizer, "/ lengths.where(lengths > 0, 1)", "/ lengths"),
@@ -548,6 +722,7 @@ def test_the_oracle_passes_on_the_code_as_it_is(module):
     ORACLES[module](mutant(module, first_line, first_line))  # nor does it matter where the code is executed
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")  # what one of the mutants does
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     MUTATIONS,
