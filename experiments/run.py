@@ -32,7 +32,7 @@ from rl.checkpoint import checkpoints, restore_checkpoint
 from rl.critic import Critic
 from rl.learner import Learner, Settings
 from rl.lora import add_lora, load_adapter, save_adapter, twin
-from rl.model import Decoder
+from rl.model import Decoder, read_json
 
 TABLE = ("greedy_pass@1", "pass@1", "pass@16")
 
@@ -67,8 +67,7 @@ def open_run(given: RunOptions) -> tuple[RunDirectory, RunOptions]:
     path = Path(given.resume)
     if not (path / "config.json").is_file():
         raise ValueError(f"--resume {path}: no config.json there: not a run, or one that ended before it began")
-    directory = RunDirectory(path)
-    raw = directory.read_json("config.json")
+    raw = read_json(path / "config.json")
     names = [item.name for item in fields(RunOptions)]
     if missing := [name for name in names if name not in raw]:
         raise ValueError(f"{path / 'config.json'}: {missing[0]}: missing; was it written by another version?")
@@ -78,7 +77,7 @@ def open_run(given: RunOptions) -> tuple[RunDirectory, RunOptions]:
     except ValueError as error:
         raise ValueError(f"{path / 'config.json'}: {error}") from None
     options.out = given.resume  # wherever the directory has been moved to since
-    return directory, options
+    return RunDirectory(path), options
 
 
 def seed_everything(seed: int) -> None:

@@ -106,7 +106,7 @@ class RunOptions:
     slots: int = option(2, "programs executed at a time", "machine")
     cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine")
     allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
-    checkpoint_every: int = option(20, "steps between checkpoints; 0 is none", "output")
+    checkpoint_every: int = option(20, "steps between checkpoints, one more at the end; 0 is none", "output")
     keep_checkpoints: int = option(2, "newest checkpoints that are kept", "output")
     out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
 

@@ -167,7 +167,7 @@ class Training:
             metrics[WATCHED] = self.look_at_valid()
             self.keep_best(done, metrics[WATCHED])
         self.directory.write_step(metrics, self.sampled)
-        if options.checkpoint_every and done % options.checkpoint_every == 0:
+        if options.checkpoint_every and (done % options.checkpoint_every == 0 or done == options.steps):
             save_checkpoint(self.directory.path, self.learner, options.model, self.state(), options.keep_checkpoints)
         self.show(metrics)
 

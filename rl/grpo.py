@@ -88,16 +88,19 @@ def policy_loss(
         per_token = per_token * weights
     too_low = (ratio < 1 - clip_low) & (advantages < 0) & mask.bool()  # where the clip has cut the gradient
     too_high = (ratio > 1 + clip_high) & (advantages > 0) & mask.bool()
+    loss = normalize(per_token, mask, totals, normalizer)
     metrics = {
+        "policy_loss": float(loss.detach()),
         "clip_ratio/low_mean": float(too_low.sum()) / totals.tokens,
         "clip_ratio/high_mean": float(too_high.sum()) / totals.tokens,
+        "clip_ratio/region_mean": float((too_low | too_high).sum()) / totals.tokens,
         "ratio": ratio[mask.bool()],
     }
     if kl_coef:
         penalty = kl.in_loss(kl_estimator, log_probs, old_log_probs, ref_log_probs, kl_weighted)  # (B, T)
-        per_token = per_token + kl_coef * penalty
+        loss = loss + kl_coef * normalize(penalty, mask, totals, normalizer)
         metrics["kl"] = float((penalty.detach() * mask).sum()) / totals.tokens
-    return normalize(per_token, mask, totals, normalizer), metrics
+    return loss, metrics
 
 
 def train(learner: Learner, collect, log, options) -> None:

@@ -71,16 +71,19 @@ def policy_loss(
         per_token = per_token * weights
     too_low = ((ratio < 1 - clip_low) & (advantages < 0)).expand_as(mask)  # where the clip has cut the gradient
     too_high = ((ratio > 1 + clip_high) & (advantages > 0)).expand_as(mask)
+    loss = normalize(per_token, mask, totals, "sequence-mean")
     metrics = {
+        "policy_loss": float(loss.detach()),
         "clip_ratio/low_mean": float(normalize(too_low.float(), mask, totals, "sequence-mean")),
         "clip_ratio/high_mean": float(normalize(too_high.float(), mask, totals, "sequence-mean")),
+        "clip_ratio/region_mean": float(normalize((too_low | too_high).float(), mask, totals, "sequence-mean")),
         "ratio": ratio[:, 0],
     }
     if kl_coef:
         penalty = kl.in_loss(kl_estimator, log_probs, old_log_probs, ref_log_probs, kl_weighted)  # (B, T)
-        per_token = per_token + kl_coef * penalty
+        loss = loss + kl_coef * normalize(penalty, mask, totals, "sequence-mean")
         metrics["kl"] = float((penalty.detach() * mask).sum()) / totals.tokens
-    return normalize(per_token, mask, totals, "sequence-mean"), metrics
+    return loss, metrics
 
 
 def train(learner: Learner, collect, log, options) -> None:

@@ -166,6 +166,8 @@ class Learner:
                 log_ratio = (log_probs.detach() - part.old_log_probs)[real]
                 metrics["approx_kl"] = torch.expm1(log_ratio) - log_ratio  # k3 of pi_old from pi
                 metrics["sampling/sampling_logp_difference"] = (log_probs.detach() - part.sampled_log_probs)[real].abs()
+                if part.weights is not None:
+                    metrics["sampling/importance_sampling_ratio"] = part.weights[real]
             for name, metric in metrics.items():
                 if isinstance(metric, Tensor):
                     samples.setdefault(name, []).append(metric.detach().flatten())
@@ -200,17 +202,20 @@ def stack(parts: list[Tensor], mask: Tensor) -> Tensor:
     return torch.cat([nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]) * mask
 
 
-WHOLE = {"ratio", "sequence_ratio"}  # samples whose spread is logged; of the others the mean is enough
+# Of a sample, the mean is logged under its own name; of these, more.
+SPREADS = {
+    "ratio": ("mean", "std", "min", "max"),
+    "sampling/sampling_logp_difference": ("mean", "max"),
+    "sampling/importance_sampling_ratio": ("min", "mean", "max"),
+}
 
 
 def _describe(samples: dict[str, Tensor]) -> dict[str, float]:
+    figures = {"mean": torch.mean, "min": torch.min, "max": torch.max, "std": lambda sample: sample.std(correction=0)}
     described = {}
     for name, sample in samples.items():
-        if name in WHOLE:
-            described |= {f"{name}/mean": float(sample.mean()), f"{name}/std": float(sample.std(correction=0))}
-            described |= {f"{name}/min": float(sample.min()), f"{name}/max": float(sample.max())}
-        elif name == "sampling/sampling_logp_difference":
-            described |= {f"{name}/mean": float(sample.mean()), f"{name}/max": float(sample.max())}
+        if name in SPREADS:
+            described |= {f"{name}/{figure}": float(figures[figure](sample)) for figure in SPREADS[name]}
         else:
             described[name] = float(sample.mean())
     return described

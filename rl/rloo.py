@@ -69,12 +69,15 @@ def policy_loss(
     surrogate = torch.where(too_low | too_high, clipped, ratio * (mean + score))  # (B,)
     if weights is not None:
         surrogate = surrogate * weights[:, 0]
+    loss = -surrogate.sum() / totals.rows
     metrics = {
+        "policy_loss": float(loss.detach()),
         "clip_ratio/low_mean": float(too_low.sum()) / totals.rows,
         "clip_ratio/high_mean": float(too_high.sum()) / totals.rows,
+        "clip_ratio/region_mean": float((too_low | too_high).sum()) / totals.rows,
         "ratio": ratio,
     }
-    return -surrogate.sum() / totals.rows, metrics
+    return loss, metrics
 
 
 def train(learner: Learner, collect, log, options) -> None:

@@ -2,7 +2,9 @@
 
 import fcntl
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +30,7 @@ RUNS = {
     "gspo": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 5),
     "rloo": ("--algo rloo --kl-coef 0.02 --adapter {adapter}", 4),
     "ppo": ("--algo ppo --kl-coef 0.05 --kl-target 0.5 --target-kl 0.02", 5),
-    "sft": ("--algo sft --prompts 8", 3),
+    "sft": ("--algo sft --prompts 8 --group-size 1", 3),
     "early": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 1),
 }
 CLOCKS = ("seconds", "step_time", "tokens_per_second")
@@ -99,9 +101,11 @@ def started(tmp_path_factory):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     yield path, process
-    process.kill()
+    if process.poll() is None:  # a test failed before it was waited for
+        os.killpg(process.pid, signal.SIGKILL)  # and the run that it has started
     process.communicate()
 
 

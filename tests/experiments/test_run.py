@@ -28,7 +28,7 @@ SMALL = [
     "--threads",
     "1",
 ]
-FILES = ("config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curves.png", "adapter")
+FILES = {"config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curves.png", "adapter", "lock"}
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,11 @@ def read_lines(path):
 def test_run_directory_is_complete(finished):
     """A run that ends without one of its files, or with one that cannot be read."""
     out, done = finished
-    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    assert {p.name for p in out.iterdir()} == FILES | {"best", "checkpoint-2"}
     config = json.loads((out / "config.json").read_text())
     assert config["algo"] == "gspo"
-    assert config["clip_low"] == 3e-4  # resolved, not the 0 of the command line
+    assert config["clip_low"] == 3e-4  # resolved, though not given
+    assert config["critic"] is None  # GSPO has none
     assert {"git_commit", "versions", "device"} <= config.keys()
     assert "before" in done.stdout
     assert "after" in done.stdout
@@ -125,7 +126,7 @@ def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
     assert "greedy_pass@1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("algorithm", ["grpo", "gspo"])
+@pytest.mark.parametrize("algorithm", ["gspo", "ppo"])  # tests/experiments/test_resume.py compares the others
 def test_same_seed_same_run(tmp_path, algorithm):
     """Anything drawn from a clock, a hash or a shared generator."""
     metrics = []
@@ -143,7 +144,7 @@ def test_same_seed_same_run(tmp_path, algorithm):
         ]
         assert run.main(arguments) == 0
         lines = read_lines(tmp_path / name / "metrics.jsonl")
-        metrics.append([{k: v for k, v in m.items() if "seconds" not in k and "time" not in k} for m in lines])
+        metrics.append([{k: v for k, v in m.items() if "second" not in k and "time" not in k} for m in lines])
     assert metrics[0] == metrics[1]
     weights = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("a", "b")]
     assert weights[0] == weights[1]
@@ -169,7 +170,7 @@ def test_interrupt_leaves_a_readable_run(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert sorted(p.name for p in out.iterdir()) == sorted(FILES)
+    assert {p.name for p in out.iterdir()} - {"best"} == FILES
     summary = json.loads((out / "summary.json").read_text())
     assert summary["interrupted"] is True
     assert summary["after"] is None
@@ -204,10 +205,16 @@ def spoiled(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--algo gsop", ["--algo", "gsop", "grpo, gspo", "did you mean gspo"]),
+        ("--algo gsop", ["--algo", "gsop", "sft, grpo, gspo, rloo, ppo", "did you mean gspo"]),
         ("--reward stages", ["--reward", "stages", "binary, staged", "did you mean staged"]),
         ("--group-sise 4", ["--group-sise", "did you mean --group-size"]),
         ("--group-size 1", ["--group-size 1", "gspo", "at least 2"]),
+        ("--gamma 0.9", ["--gamma", "gspo takes no such option", "ppo"]),
+        ("--kl-coef 0.1 --kl-estimator k1", ["k1", "zero", "kl-in reward"]),
+        ("--kl-coef 0.1 --reference {adapter}", ["adapter_model.safetensors"]),
+        ("--resume {occupied}", ["config.json", "missing"]),
+        ("--resume nowhere", ["--resume", "nowhere", "no config.json"]),
+        ("--resume {occupied} --seed 1", ["--seed", "--resume"]),
         ("--steps 0", ["--steps 0", "at least 1"]),
         ("--steps many", ["--steps", "many"]),
         ("--lr nan", ["--lr nan"]),
@@ -270,16 +277,3 @@ def test_help_lists_every_option(capsys):
     ):
         assert name in text
     assert "training:" in text
-
-
-def test_problem_order_is_a_function_of_the_step():
-    """A cursor that depends on what was drawn before, or a group whose problem appears twice in a step."""
-    from data.problems import load_problems
-
-    problems = load_problems("embedded", "train")[:10]
-    order = run.ProblemOrder(problems, seed=3)
-    steps = [[p.task_id for p in order.take(step, 4)] for step in range(6)]
-    assert steps == [[p.task_id for p in run.ProblemOrder(problems, seed=3).take(step, 4)] for step in range(6)]
-    assert all(len(set(step)) == 4 for step in steps)
-    assert {i for step in steps[:3] for i in step} >= {p.task_id for p in problems} - set(steps[2])
-    assert len(order.take(0, 99)) == 10

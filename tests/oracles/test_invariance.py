@@ -325,7 +325,7 @@ def plain_value_loss(step, i: int, seen: set[str]) -> torch.Tensor:
     ids = rollout.prompt + rollout.completion
     hidden = critic.backbone(torch.tensor([ids]), torch.tensor([len(ids)]))[0]  # (P + T, D)
     for t in range(LENGTHS[i]):
-        value = critic.head(hidden[len(rollout.prompt) - 1 + t])[0]
+        value = critic.head(hidden[len(rollout.prompt) - 1 + t] / hidden.shape[-1] ** 0.5)[0]
         old, target = step.batch.values[i, t].item(), step.batch.returns[i, t].item()
         kept = min(max(value.item(), old - VALUE_CLIP), old + VALUE_CLIP)
         error = (value - target) ** 2

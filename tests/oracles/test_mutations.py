@@ -7,12 +7,13 @@ several lengths, with ratios on both sides of the clip and advantages that diffe
 
 import inspect
 import math
+import statistics
 import types
 
 import pytest
 import torch
 
-from rl import grpo, gspo, kl, normalizer, ppo, rloo, sft
+from rl import critic, grpo, gspo, kl, normalizer, ppo, rloo, sft
 from rl.normalizer import Totals
 from rl.rollout import Batch, Rollout
 
@@ -114,6 +115,19 @@ def check_advantages(function, kind):
 LOOP = {"low": 0.03, "high": 0.08, "importance": 1.5}
 
 
+class FixedCritic:
+    """Its values are given, but for where they are moved to."""
+
+    def __init__(self, values):
+        self.given, self.bias = values, 1.0
+
+    def __call__(self, *layout):
+        return self.given + self.bias
+
+    def center(self, value):
+        self.bias += value
+
+
 class FixedLearner:
     """Stands in for the learner: always the same batch, and of an update it takes the loss only."""
 
@@ -128,28 +142,25 @@ class FixedLearner:
         loss_mask = mask.clone()
         loss_mask[2] = 0.0  # a truncated row, masked out: its reward still counts in the baseline
         self.batch = Batch(rollouts, mask, loss_mask, old + 9.0, old, torch.full_like(mask, 1.5), reference)
-        self.step, self.state = 0, {}
+        self.step, self.state, self.critic = 0, {}, FixedCritic(self.new.detach())
 
     def prepare(self, rollouts, importance_level="token"):
         self.importance_level = importance_level
         return self.batch
 
     def values(self, data):
-        return data.old_log_probs + 1.0
-
-    def critic(self, *layout):
-        return self.new.detach() + 1.0
+        return data.old_log_probs + self.critic.bias
 
     def update(self, data, loss, *, every_row=False, target_kl=0.0):
-        self.every_row, self.target_kl, self.step = every_row, target_kl, 1
+        self.every_row, self.target_kl, self.step = every_row, target_kl, self.step + 1
         self.loss, _ = loss(self.new, data, totals_of(self.lengths))
         return {}
 
 
 def loop(module, **options):
-    """One step of the module's `train`; and a function from advantages to what the plain losses take."""
+    """Two equal steps of the module's `train`; and a function from advantages to what the plain losses take."""
     learner = FixedLearner()
-    own = {"clip_low": 0.03, "clip_high": 0.08, "kl_coef": 0.5, "target_kl": 0.7, "steps": 1, "group_size": 3}
+    own = {"clip_low": 0.03, "clip_high": 0.08, "kl_coef": 0.5, "target_kl": 0.7, "steps": 2, "group_size": 3}
     module.train(
         learner,
         lambda step: None,
@@ -282,6 +293,8 @@ def grpo_oracle(module):
             kl_weighted=weighted,
         )
         check(loss, new, value, gradient)
+        without_kl = plain_grpo(new, old, reference, advantages, lengths, totals, name, importance=importance)
+        close(metrics["policy_loss"], without_kl[0])
         close(metrics["clip_ratio/low_mean"], cut["low"] / totals.tokens)
         close(metrics["clip_ratio/high_mean"], cut["high"] / totals.tokens)
         assert seed > 0 or min(cut.values()) > 0
@@ -401,15 +414,6 @@ def ppo_oracle(module):
         check(loss, new, value, gradient)
         close(metrics["value_clip_ratio"], cut / totals.tokens)
 
-        # explained variance
-        def variance(numbers):
-            mean = sum(numbers) / len(numbers)
-            return sum((x - mean) ** 2 for x in numbers) / len(numbers)
-
-        errors = [(returns[i, t] - old[i, t]).item() for i, t in real]
-        expected = 1 - variance(errors) / variance([returns[i, t].item() for i, t in real])
-        close(module.explained_variance(old, returns, mask), expected)
-
         # policy loss: a mean over all tokens
         value, gradient, _ = plain_grpo(new, old, old, rewards, lengths, totals, "token-mean")
         loss, _ = module.policy_loss(
@@ -422,7 +426,7 @@ def ppo_oracle(module):
         learner, expected = loop(
             module, kl_in=place, kl_estimator="k3", whiten="no", gae_lambda=1.0, value_coef=2.0, value_clip=0.3
         )
-        data, critic = learner.batch, 0.0
+        data, value_errors, totals_to_go = learner.batch, 0.0, []
         old_values, values = learner.values(data), learner.critic()
         advantages = torch.zeros_like(data.mask)
         for i, rollout in enumerate(data.rollouts):
@@ -434,15 +438,29 @@ def ppo_oracle(module):
                         plain_kl("k3", data.old_log_probs[i, k].item(), data.ref_log_probs[i, k].item())[0]
                         for k in range(t, length)
                     )
+                if t == 0:
+                    totals_to_go.append(to_go)
                 advantages[i, t] = to_go - old_values[i, t]
                 v, before = values[i, t].item(), old_values[i, t].item()
                 clipped = min(max(v, before - 0.3), before + 0.3)
-                critic += max((v - to_go) ** 2, (clipped - to_go) ** 2) / 2 * data.loss_mask[i, t].item()
+                value_errors += max((v - to_go) ** 2, (clipped - to_go) ** 2) / 2 * data.loss_mask[i, t].item()
         inputs = expected(advantages)
         value, gradient, _ = plain_grpo(*inputs, "token-mean", beta=0.5 if place == "loss" else 0.0, **LOOP)
-        check(learner.loss, learner.new, value + 2.0 * critic / inputs[-1].tokens, gradient)
+        check(learner.loss, learner.new, value + 2.0 * value_errors / inputs[-1].tokens, gradient)
         assert learner.every_row
         assert learner.target_kl == 0.7
+        close(learner.critic.bias, 1.0 + sum(totals_to_go) / 6)
+
+
+def critic_oracle(module):
+    _, values, returns, _, lengths = batch(0)
+    real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
+    errors = [(returns[i, t] - values[i, t]).item() for i, t in real]
+    explained = 1 - statistics.variance(errors) / statistics.variance(returns[i, t].item() for i, t in real)
+    mask = mask_of(lengths)
+    values, returns = values.where(mask.bool(), 40.0), returns.where(mask.bool(), -7.0)  # garbage at the padding
+    close(module.explained_variance(values, returns, mask), explained)
+    assert module.explained_variance(values, torch.full_like(values, 0.7) + 1e-9 * returns, mask) is None
 
 
 def kl_oracle(module):
@@ -507,6 +525,7 @@ ORACLES = {
     gspo: gspo_oracle,
     rloo: rloo_oracle,
     ppo: ppo_oracle,
+    critic: critic_oracle,
     kl: kl_oracle,
     sft: sft_oracle,
     normalizer: normalizer_oracle,
@@ -537,8 +556,13 @@ MUTATIONS = [
     (grpo, "normalize(per_token, mask, totals, normalizer)", "per_token.mean()"),
     (grpo, "(ratio < 1 - clip_low) & (advantages < 0)", "(ratio < 1 - clip_low) & (advantages > 0)"),
     (grpo, "(advantages > 0) & mask.bool()", "(advantages > 0)"),
-    (grpo, "per_token = per_token + kl_coef * penalty", "per_token = per_token - kl_coef * penalty"),
-    (grpo, "per_token = per_token + kl_coef * penalty", "per_token = per_token + kl_coef * penalty.detach()"),
+    (grpo, "loss = loss + kl_coef * normalize(penalty", "loss = loss - kl_coef * normalize(penalty"),
+    (grpo, "loss = loss + kl_coef * normalize(penalty", "loss = loss + kl_coef * normalize(penalty.detach()"),
+    (
+        grpo,
+        "kl_coef * normalize(penalty, mask, totals, normalizer)",
+        "kl_coef * (penalty * mask).sum() / totals.tokens",
+    ),
     (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "ref_log_probs, old_log_probs, log_probs, False)"),
     (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "log_probs, old_log_probs, old_log_probs, False)"),
     (grpo, "per_token = per_token * weights", "per_token = per_token"),
@@ -575,7 +599,7 @@ MUTATIONS = [
     (gspo, 'per_token, mask, totals, "sequence-mean"', 'per_token, mask, totals, "token-mean"'),
     (gspo, '"clip_low": 3e-4', '"clip_low": 4e-4'),
     (gspo, "per_token = per_token * weights", "per_token = per_token"),
-    (gspo, "per_token = per_token + kl_coef * penalty", "per_token = per_token - kl_coef * penalty"),
+    (gspo, "loss = loss + kl_coef * normalize(penalty", "loss = loss - kl_coef * normalize(penalty"),
     (gspo, "clip_high=options.clip_high,", "clip_high=options.clip_low,"),
     (gspo, "batch.loss_mask,", "batch.mask,"),
     (gspo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
@@ -591,7 +615,7 @@ MUTATIONS = [
     (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.expand_as(mask)"),
     (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_probs - log_probs.detach()"),
     # RLOO
-    (rloo, "return -surrogate.sum()", "return surrogate.sum()"),
+    (rloo, "loss = -surrogate.sum()", "loss = surrogate.sum()"),
     (rloo, "surrogate.sum() / totals.rows", "surrogate.sum() / totals.tokens"),
     (rloo, "(log_probs - old_log_probs).detach() * mask", "(old_log_probs - log_probs).detach() * mask"),
     (rloo, "(log_probs - old_log_probs).detach() * mask", "(log_probs - old_log_probs).detach()"),
@@ -661,8 +685,6 @@ MUTATIONS = [
     (ppo, "loss = 0.5 * ", "loss = "),
     (ppo, "mask).sum() / totals.tokens\n", "mask).sum() / totals.rows\n"),
     (ppo, "(clipped_error > plain_error)", "(clipped_error < plain_error)"),
-    (ppo, "float(1 - (returns - values).var() / returns.var())", "float((returns - values).var() / returns.var())"),
-    (ppo, "float(1 - (returns - values).var() / returns.var())", "float(1 - (returns - values).var() / values.var())"),
     (
         ppo,
         "from rl.grpo import policy_loss",
@@ -675,6 +697,13 @@ MUTATIONS = [
     (ppo, "batch.returns, batch.loss_mask", "batch.values, batch.loss_mask"),
     (ppo, "every_row=True", "every_row=False"),
     (ppo, "target_kl=options.target_kl", "target_kl=0.0"),
+    (ppo, "learner.step == 0", "True"),
+    (ppo, "center(float(rewards.sum(dim=1).mean()))", "center(float(rewards.mean()))"),
+    (critic, "1 - (returns - values).var() / returns.var()", "(returns - values).var() / returns.var()"),
+    (critic, "1 - (returns - values).var() / returns.var()", "1 - (returns - values).var() / values.var()"),
+    (critic, "1 - (returns - values).var() / returns.var()", "1 - (returns - values).square().mean() / returns.var()"),
+    (critic, "values[mask.bool()], returns[mask.bool()]", "values * mask, returns * mask"),
+    (critic, "<= 1e-5 *", "< 0 *"),
     # KL
     (kl, "ref_log_probs - log_probs  # (B, T)", "log_probs - ref_log_probs  # (B, T)"),
     (kl, "return -log_r", "return log_r"),

@@ -1,0 +1,47 @@
+"""docs/metrics.md against what the algorithms log."""
+
+import json
+import re
+from pathlib import Path
+
+from experiments import run
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
+RUNS = {  # so that every metric is logged by one of them
+    "sft": [],
+    "grpo": ["--kl-coef", "0.1", "--overlong-buffer", "10", "--reward", "binary"],
+    "gspo": ["--old-log-probs", "recompute", "--importance-cap", "2"],
+    "rloo": [],
+    "ppo": ["--kl-coef", "0.1", "--critic", "linear"],
+}
+STAGES = ("SYNTAX_ERROR", "PARSES", "RUNS", "OUTPUT", "PARTIAL", "PASSED")
+
+
+def documented():
+    """The names in the first column of the page's tables; `a/min`, `/max` share the first's beginning."""
+    names = set()
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| `"):
+            found = re.findall(r"`([^`]+)`", line.split("|")[1])
+            start = found[0].rsplit("/", 1)[0]
+            names |= {start + name if name.startswith("/") else name for name in found}
+    for pattern, values in (("stages/<STAGE>", STAGES), ("rewards/<name>/", ("staged", "binary", "overlong"))):
+        for name in [name for name in names if name.startswith(pattern)]:
+            names.remove(name)
+            names |= {re.sub("<.*>", value, name) for value in values}
+    return names
+
+
+def test_every_metric_is_on_the_page_and_every_line_of_the_page_is_logged(tmp_path):
+    """A metric that nobody can look up, a renamed one whose old name stays on the page; and a number that is none."""
+    logged = set()
+    for algorithm, options in RUNS.items():
+        arguments = ["--algo", algorithm, "--steps", "2", "--prompts", "4", "--eval-problems", "1", *options]
+        arguments += ["--eval-samples", "0", "--eval-every", "1", "--checkpoint-every", "0", "--threads", "1"]
+        assert run.main([*arguments, "--out", str(tmp_path / algorithm)]) == 0
+        for line in (tmp_path / algorithm / "metrics.jsonl").read_text().splitlines():
+            metrics = json.loads(line, parse_constant=lambda name: float("nan"))
+            assert all(value == value for value in metrics.values()), metrics
+            logged |= metrics.keys()
+    assert logged - documented() == set()
+    assert documented() - logged == set()
