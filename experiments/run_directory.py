@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,7 +54,9 @@ class RunDirectory:
             self._files[name].flush()
 
     def sizes(self) -> dict[str, int]:
-        """Length in bytes of each line file, for a checkpoint."""
+        """Length in bytes of each line file, for a checkpoint; what it counts on is on the disk by then."""
+        for file in self._files.values():
+            os.fsync(file.fileno())
         return {name: file.tell() for name, file in self._files.items()}
 
     def write_json(self, name: str, value: dict) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, option
 from rewards.components import REWARDS
@@ -29,7 +30,7 @@ TAKEN = {
     "grpo": COMMON | SAMPLED | GROUPED | grpo.DEFAULTS,
     "gspo": COMMON | SAMPLED | GROUPED | gspo.DEFAULTS,
     "rloo": COMMON | SAMPLED | GROUPED | rloo.DEFAULTS,
-    "ppo": COMMON | SAMPLED | ppo.DEFAULTS | {"critic_lr": 3e-3},
+    "ppo": COMMON | SAMPLED | ppo.DEFAULTS | {"critic_lr": 1e-2},
 }
 
 
@@ -137,7 +138,16 @@ def resolve(options: RunOptions) -> RunOptions:
     validate(options)
     kind = "-".join(name for name in (options.algo, options.reward) if name)
     options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    make_paths_absolute(options)
     return options
+
+
+def make_paths_absolute(options: RunOptions) -> None:
+    """So that a run can be resumed from anywhere. Names that are no paths ("embedded", "start") stay."""
+    for name in ("model", "data", "adapter", "reference"):
+        value = getattr(options, name)
+        if value and value != EMBEDDED and Path(value).exists():
+            setattr(options, name, str(Path(value).absolute()))
 
 
 def validate(options: RunOptions) -> None:

@@ -56,11 +56,11 @@ class Learner:
     ):
         self.model, self.settings, self.reference, self.critic = model, settings, reference, critic
         self.trained = {"policy": lora_parameters(model)}
-        groups = [{"params": self.trained["policy"], "peak_lr": settings.lr}]
+        groups = [{"params": self.trained["policy"], "peak_lr": settings.lr, "betas": (0.9, 0.99)}]
         if critic is not None:
             self.trained["critic"] = [p for p in critic.parameters() if p.requires_grad]
-            groups.append({"params": self.trained["critic"], "peak_lr": settings.critic_lr})
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.0)
+            groups.append({"params": self.trained["critic"], "peak_lr": settings.critic_lr, "betas": (0.9, 0.999)})
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=0.0)
         self.step = 0  # steps done
         self.state: dict[str, float] = {}
 

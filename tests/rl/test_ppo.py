@@ -315,13 +315,14 @@ def collect_from(model, same_batch=False):
     return collect
 
 
-def run(kind="linear", steps=2, reference=False, settings=None, same_batch=False, **options):
+def run(kind="linear", steps=2, reference=False, settings=None, same_batch=False, state=None, **options):
     """`steps` steps of PPO on a tiny policy; the learner, its policy before, and what was logged."""
     policy = make_policy()
     before = copy.deepcopy(policy)
     critic = Critic(policy, kind, rank=2, seed=4)
     chosen = {"lr": 1e-2, "critic_lr": 1e-2, "steps": steps, "microbatch_rows": 3} | (settings or {})
     learner = Learner(policy, Settings(**chosen), twin(policy) if reference else None, critic)
+    learner.state |= state or {}  # as a resumed run finds it
     logged = []
     chosen = SimpleNamespace(**{**ppo.DEFAULTS, "steps": steps, "group_size": 4, **options})
     ppo.train(learner, collect_from(policy, same_batch), lambda batch, metrics: logged.append((batch, metrics)), chosen)
@@ -401,6 +402,8 @@ def test_adaptive_coefficient_lives_in_the_learners_state():
     assert beta != 0.1
     fixed, _, _ = run(steps=2, reference=True, kl_coef=0.1)
     assert fixed.state == {"kl_coef": 0.1}
+    _, _, resumed = run(steps=1, state={"kl_coef": 0.37}, **options)
+    assert resumed[0][1]["kl_coef"] == 0.37
 
 
 def test_kl_in_the_reward_is_taken_from_every_token():
