@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from pathlib import Path
@@ -32,8 +32,17 @@ class _Parser(argparse.ArgumentParser):
         fail(self.prog, message)
 
 
-def parse(cls: type, arguments: Sequence[str] | None, program: str, description: str):
-    """An instance of the dataclass `cls` from command-line arguments; exits with status 2 on a bad one."""
+def parse(
+    cls: type,
+    arguments: Sequence[str] | None,
+    program: str,
+    description: str,
+    own_default: Callable[[str], str] = lambda name: "none",
+):
+    """An instance of the dataclass `cls` from command-line arguments; exits with status 2 on a bad one.
+
+    `own_default` says for --help what the default of an option is whose field has None.
+    """
     parser = _Parser(
         prog=program,
         description=description,
@@ -49,8 +58,8 @@ def parse(cls: type, arguments: Sequence[str] | None, program: str, description:
         if kind is bool:  # given or not; all of ours are off by default
             groups[name].add_argument(flag, action="store_true", help=text)
             continue
-        if item.default is not None and item.default != "":
-            text += f" (default: {item.default})"
+        if item.default != "":
+            text += f" (default: {own_default(item.name) if item.default is None else item.default})"
         groups[name].add_argument(flag, type=kind, default=item.default, metavar=kind.__name__.upper(), help=text)
     known, unknown = parser.parse_known_args(arguments)
     if unknown:

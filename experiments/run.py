@@ -26,7 +26,7 @@ from experiments.eval import format_table
 from experiments.options import bad_input_is_one_line, parse
 from experiments.policy import Policy, load_policy, start_judge
 from experiments.run_directory import RunDirectory
-from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, resolve, validate
+from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, own_default, resolve, validate
 from experiments.training import Training, read_extra
 from rl.checkpoint import checkpoints, restore_checkpoint
 from rl.critic import Critic
@@ -84,7 +84,7 @@ def seed_everything(seed: int) -> None:
     """The global generators. Nothing here draws from them (each rollout has its own); what a reader adds may."""
     random.seed(seed)
     numpy.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % 2**63)
 
 
 def load_everything(options: RunOptions, checkpoint: Path | None) -> tuple[dict[str, list[Problem]], Policy, Learner]:
@@ -120,7 +120,7 @@ def make_reference(options: RunOptions, model: Decoder) -> Decoder | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(RunOptions, arguments, "run.py", __doc__.split("\n")[0])
+    options = parse(RunOptions, arguments, "run.py", __doc__.split("\n")[0], own_default)
     with bad_input_is_one_line("run.py"):
         directory = checkpoint = None
         if options.resume:

@@ -40,8 +40,16 @@ NEEDS = {"kl_estimator": "kl_coef", "kl_in": "kl_coef", "reference": "kl_coef", 
 
 def own(kind: type, help: str, group: str) -> object:
     """An option whose default is the algorithm's own."""
-    names = "algorithm's own"
-    return option(None, f"{help} (default: the {names})", group, kind)
+    return option(None, help, group, kind)
+
+
+def own_default(name: str) -> str:
+    """For --help: each default of an option and the algorithms that have it, as in "0.2: grpo, ppo; 0.0003: gspo"."""
+    users: dict[object, list[str]] = {}
+    for algorithm, taken in TAKEN.items():
+        if name in taken:
+            users.setdefault(taken[name], []).append(algorithm)
+    return "; ".join(f"{value}: {', '.join(names)}" for value, names in users.items())
 
 
 @dataclass

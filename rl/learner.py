@@ -114,7 +114,7 @@ class Learner:
     def update(
         self, batch: Batch, loss: PolicyLoss, *, every_row: bool = False, target_kl: float = 0.0
     ) -> dict[str, float]:
-        """`epochs` x `minibatches` optimizer steps on a batch; returns metrics, means over the steps.
+        """`epochs` x `minibatches` optimizer steps on a batch; returns metrics: means over the steps, or extremes.
 
         `every_row`: rows whose advantages are all zero have a gradient, too (a KL term, a critic). Otherwise they
         are counted in the normaliser, but not computed. `target_kl`: as soon as a minibatch shows the policy further
@@ -138,9 +138,9 @@ class Learner:
             taken += self._optimizer_step(metrics)
         self.step += 1
         names = dict.fromkeys(name for metrics in collected for name in metrics)
-        means = {name: _mean([m[name] for m in collected if name in m]) for name in names}
+        merged = {name: _merge(name, [m[name] for m in collected if name in m]) for name in names}
         after = self.trained["policy"]
-        return means | {
+        return merged | {
             "learning_rate": rates[0],
             "optimizer_steps": float(taken),
             "adapter/update_norm": _norm([b - a for a, b in zip(before, after, strict=True)]),
@@ -234,5 +234,8 @@ def _norm(tensors: list[Tensor]) -> float:
     return float(torch.stack([tensor.detach().norm() for tensor in tensors]).norm())
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+def _merge(name: str, values: list[float]) -> float:
+    """One figure of several optimizer steps."""
+    if name.endswith("/max"):
+        return max(values)
+    return min(values) if name.endswith("/min") else sum(values) / len(values)
