@@ -31,12 +31,12 @@ class Critic(nn.Module):
         self.kind, self.backbone = kind, twin(policy)
         if kind == "lora":
             add_lora(self.backbone, rank, alpha, seed=seed)
+        dtype = torch.promote_types(policy.dtype, torch.float32)  # bf16 can't resolve the updates of one step
         if kind == "copy":
-            self.backbone = copy.deepcopy(self.backbone).requires_grad_(True)
+            self.backbone = copy.deepcopy(self.backbone).to(dtype).requires_grad_(True)
             if self.backbone.lm_head is not None:
                 self.backbone.lm_head.requires_grad_(False)  # a critic reads hidden states only
-        # Zero, so that the first values are 0 and the first advantages those of plain returns.
-        dtype = torch.promote_types(policy.dtype, torch.float32)
+        # Zero, so that all states have the same value at the start.
         self.head = nn.Linear(policy.config.hidden_size, 1, device=policy.device, dtype=dtype)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

@@ -15,7 +15,8 @@ token:
 
 The value of s_it is s_i's; where A_it is the same for all tokens, so is the gradient. At sequence level, advantages
 that differ are averaged over the row. The loss is a mean over sequences, always: another normaliser would weigh s_i
-by length. A KL term, which the paper leaves out of its equations, is there if asked for.
+by length. A KL term, which the paper leaves out of its equations, is there if asked for; it is of tokens, and so is
+its weight (--kl-weighted).
 
     python experiments/run.py --algo gspo --reward staged
 """

@@ -17,7 +17,7 @@ on where the penalty stands (`tests/rl/test_kl.py` computes each line by enumera
 with KL = KL(pi || pi_ref). So:
 
 * k1 alone in the loss does nothing but add noise: `in_loss` refuses it.
-* k2 in the loss, k3 in the loss with its weight (as TRL has it since 1.16) and k1 in the reward (RLOO, PPO) are
+* k2 in the loss, k3 in the loss with its weight (TRL 1.16's default) and k1 in the reward (RLOO, PPO) are
   right. k3 in the loss without a weight is the GRPO paper's choice: it pulls in the opposite KL, which is the same
   to second order near the reference.
 * k2 and k3 in the reward punish a token that became *less* likely, too, and so push it down further. Close to the

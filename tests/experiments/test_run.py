@@ -127,8 +127,9 @@ def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("algorithm", ["gspo", "ppo"])  # tests/experiments/test_resume.py compares the others
-def test_same_seed_same_run(tmp_path, algorithm):
+def test_same_seed_same_run(tmp_path, algorithm, monkeypatch):
     """Anything drawn from a clock, a hash or a shared generator."""
+    monkeypatch.setattr(run, "draw_curves", lambda *_: None)  # slower than the steps that they show
     metrics = []
     for name in ("a", "b"):
         arguments = [
@@ -247,6 +248,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, spoiled, tmp
 def test_weak_sandbox_is_refused_unless_allowed(tmp_path, monkeypatch, capsys):
     """Training that starts without a word where nothing keeps a program from the trainer's files."""
     monkeypatch.setattr("sandbox.layers.missing_minimum", lambda status: ["resource limits"])
+    monkeypatch.setattr(run, "draw_curves", lambda *_: None)
     arguments = [*SMALL, "--steps", "1", "--eval-every", "0", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as caught:
         run.main(arguments)

@@ -451,3 +451,15 @@ def test_values_of_microbatches_equal_those_of_the_whole():
         found.append(learner.values(learner.prepare(rollouts)))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(found[1], (critic(*layout_of(rollouts)) * learner.prepare(rollouts).mask).detach())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_critic_on_a_bf16_policy_learns_in_fp32(kind):
+    """Updates that are lost because bf16 cannot resolve them, and a head that is fed another dtype than its own."""
+    critic = Critic(make_policy().to(torch.bfloat16), kind, rank=2)
+    trained = [p for p in critic.parameters() if p.requires_grad]
+    assert {p.dtype for p in trained} == {torch.float32}
+    values = critic([[3, 4]], [0, 0], [[5, 6], [7]])
+    assert values.dtype == torch.float32
+    values.sum().backward()
+    assert critic.head.bias.grad is not None
