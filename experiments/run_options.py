@@ -133,7 +133,7 @@ def resolve(options: RunOptions) -> RunOptions:
         if item.name in owned and item.name not in taken and given is not None and given is not False:
             users = [name for name in ALGORITHMS if item.name in TAKEN[name]]
             raise ValueError(
-                f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; {' and '.join(users)} do"
+                f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; it is for {', '.join(users)}"
             )
         if given is not None and item.name == "resample_rounds" and options.zero_spread != "resample":
             raise ValueError("--resample-rounds: does nothing without --zero-spread resample")

@@ -32,18 +32,13 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
     """Rewards and their components, pass rate, stages, and the groups that have nothing to tell."""
     table = reward_table(rollouts, group_size)  # (N, G)
     solved = torch.tensor([has_passed(rollout) for rollout in rollouts]).view_as(table)  # (N, G)
-    flat = (table == table[:, :1]).all(dim=1)  # (N,)
-    all_pass, all_fail = solved.all(dim=1), ~solved.any(dim=1)  # (N,)
     metrics = {
         "reward": float(table.mean()),
         "reward_std": float(table.std()) if table.numel() > 1 else 0.0,
         "pass_rate": share(solved),
-        "frac_reward_zero_std": share(flat),
-        "frac_reward_zero_std/all_pass": share(flat & all_pass),
-        "frac_reward_zero_std/all_fail": share(flat & all_fail),
-        "frac_all_pass": share(all_pass),
-        "frac_all_fail": share(all_fail),
     }
+    if group_size > 1:  # a group of one is always unanimous
+        metrics |= group_metrics(table, solved)
     for name in rollouts[0].components:
         values = [rollout.components[name] for rollout in rollouts]
         metrics[f"rewards/{name}/mean"] = statistics.fmean(values)
@@ -51,6 +46,19 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
     for stage in Stage:
         metrics[f"stages/{stage.name}"] = statistics.fmean(r.outcome["stage"] == stage.name for r in rollouts)
     return metrics
+
+
+def group_metrics(table: torch.Tensor, solved: torch.Tensor) -> dict[str, float]:
+    """Of rewards and passes, (N, G) each: the groups whose rewards are all equal, and those that all pass or fail."""
+    flat = (table == table[:, :1]).all(dim=1)  # (N,)
+    all_pass, all_fail = solved.all(dim=1), ~solved.any(dim=1)  # (N,)
+    return {
+        "frac_reward_zero_std": share(flat),
+        "frac_reward_zero_std/all_pass": share(flat & all_pass),
+        "frac_reward_zero_std/all_fail": share(flat & all_fail),
+        "frac_all_pass": share(all_pass),
+        "frac_all_fail": share(all_fail),
+    }
 
 
 def share(flags: torch.Tensor) -> float:

@@ -228,8 +228,8 @@ def test_unknown_choices_are_refused(name, algorithm):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--algo sft --clip-low 0.1", ["--clip-low", "sft", "grpo and gspo and rloo and ppo"]),
-        ("--algo rloo --kl-weighted", ["--kl-weighted", "rloo", "grpo and gspo and ppo"]),
+        ("--algo sft --clip-low 0.1", ["--clip-low", "sft", "it is for grpo, gspo, rloo, ppo"]),
+        ("--algo rloo --kl-weighted", ["--kl-weighted", "rloo", "it is for grpo, gspo, ppo"]),
         ("--algo grpo --kl-coef 0.1 --kl-estimator k1", ["kl-estimator k1", "kl-in reward"]),
         ("--algo gspo --importance-cap 2", ["--importance-cap", "--old-log-probs recompute"]),
         ("--algo ppo --kl-target 0.5", ["--kl-target", "--kl-coef"]),

@@ -365,3 +365,10 @@ def test_json_files_are_replaced_whole(tmp_path):
         directory.read_json("summary.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "summary.json"]
     directory.close()
+
+
+def test_a_group_of_one_has_no_share_of_equal_groups():
+    """PPO with one sample a problem, which would report that no group has any spread."""
+    rollouts = [Rollout(i, 0, [1], [2], [-0.1], "eos", "", outcome={"stage": "PASSED"}, reward=1.0) for i in range(3)]
+    assert not any(name.startswith("frac_") for name in reward_metrics(rollouts, 1))
+    assert reward_metrics(rollouts, 3)["frac_all_pass"] == 1.0
