@@ -95,7 +95,7 @@ class Learner:
         """The batch's tokens under a model, (B, T), without gradient."""
         parts = [
             completion_logprobs(model, *layout_of(part.rollouts), self.settings.temperature)[0]
-            for part in self.microbatches(batch, range(len(batch.rollouts)))
+            for part in self.microbatches(batch, list(range(len(batch.rollouts))))
         ]
         return stack(parts, batch.mask)
 
@@ -103,12 +103,14 @@ class Learner:
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the batch's tokens, (B, T), without gradient."""
         parts = [
-            self.critic(*layout_of(part.rollouts)) for part in self.microbatches(batch, range(len(batch.rollouts)))
+            self.critic(*layout_of(part.rollouts))
+            for part in self.microbatches(batch, list(range(len(batch.rollouts))))
         ]
         return stack(parts, batch.mask)
 
-    def microbatches(self, batch: Batch, rows) -> list[Batch]:
-        rows, size = list(rows), self.settings.microbatch_rows
+    def microbatches(self, batch: Batch, rows: list[int]) -> list[Batch]:
+        """Some rows of a batch, as many at a time as memory is meant for."""
+        size = self.settings.microbatch_rows
         return [batch.rows(rows[start : start + size]) for start in range(0, len(rows), size)]
 
     def update(
