@@ -5,9 +5,11 @@ import statistics
 from types import SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
 from data.problems import Problem
 from experiments.run_directory import RunDirectory, cut_to
+from experiments.run_options import RunOptions, resolve
 from experiments.step_metrics import length_metrics, reward_metrics
 from experiments.training import ProblemOrder, Training
 from rl.rollout import Rollout, overlong_penalty
@@ -372,3 +374,24 @@ def test_a_group_of_one_has_no_share_of_equal_groups():
     rollouts = [Rollout(i, 0, [1], [2], [-0.1], "eos", "", outcome={"stage": "PASSED"}, reward=1.0) for i in range(3)]
     assert not any(name.startswith("frac_") for name in reward_metrics(rollouts, 1))
     assert reward_metrics(rollouts, 3)["frac_all_pass"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "old_log_probs", "gap", "warned"),
+    [
+        ("gspo", "sampler", 1e-3, True),
+        ("gspo", "sampler", 1e-4, False),
+        ("gspo", "recompute", 1e-3, False),
+        ("grpo", "sampler", 1e-3, False),
+        ("sft", None, None, False),
+    ],
+)
+def test_a_gap_wider_than_the_clip_range_is_told(algorithm, old_log_probs, gap, warned, capsys):
+    """GSPO on bf16 weights, whose clip then cuts what rounding has moved, without a word."""
+    training = object.__new__(Training)
+    training.options = resolve(RunOptions(algo=algorithm, old_log_probs=old_log_probs))
+    training.bar = tqdm(disable=True)
+    training.warn_of_mismatch({} if gap is None else {"sampling/sampling_logp_difference/mean": gap})
+    error = capsys.readouterr().err
+    assert ("--old-log-probs recompute" in error) == warned
+    assert error.count("\n") == warned
