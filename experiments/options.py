@@ -81,10 +81,10 @@ def nearest(value: str, choices: Sequence[str]) -> str:
 
 
 def check_at_least(options: object, least: float, *names: str) -> None:
-    """ValueError for the first of the named options that is below `least`."""
+    """ValueError for the first of the named options that is below `least`, or infinite."""
     for name in names:
-        if not getattr(options, name) >= least:
-            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at least {least}")
+        if not least <= getattr(options, name) < math.inf:
+            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at least {least}, and finite")
 
 
 def check_positive(options: object, *names: str) -> None:
