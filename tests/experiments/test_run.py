@@ -126,16 +126,15 @@ def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
     assert "greedy_pass@1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("algorithm", ["gspo", "ppo"])  # tests/experiments/test_resume.py compares the others
-def test_same_seed_same_run(tmp_path, algorithm, monkeypatch):
-    """Anything drawn from a clock, a hash or a shared generator."""
+def test_same_seed_same_run(tmp_path, monkeypatch):
+    """Anything drawn from a clock, a hash or a shared generator; for the other algorithms see test_resume.py."""
     monkeypatch.setattr(run, "draw_curves", lambda *_: None)  # slower than the steps that they show
     metrics = []
     for name in ("a", "b"):
         arguments = [
             *SMALL,
             "--algo",
-            algorithm,
+            "ppo",
             "--eval-problems",
             "1",
             "--eval-every",
