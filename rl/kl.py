@@ -77,7 +77,7 @@ def in_reward(
 
 
 def adapt_coefficient(coefficient: float, kl: float, target: float, sequences: int, horizon: int) -> float:
-    """The adaptive controller of Ziegler et al. 2019 (arXiv 1909.08593, section 2.2).
+    """The adaptive controller of Ziegler et al. 2019 (arXiv 1909.08593), with the horizon of the authors' code.
 
     `kl` is the mean of a sequence's summed KL in this batch; above the target the coefficient grows, below it
     shrinks, by at most 20 % for `horizon` sequences.

@@ -1,7 +1,7 @@
-"""RLOO: REINFORCE leave-one-out (Ahmadian et al. 2024, arXiv 2402.14740, section 4.2; Kool et al. 2019).
+"""RLOO: REINFORCE leave-one-out (Ahmadian et al. 2024, "Back to Basics", arXiv 2402.14740; after Kool et al. 2019).
 
 A whole completion is one action. Its baseline is the mean reward of the other G - 1 samples of the prompt, and
-the KL to the reference is part of the reward (sections 2 and 3):
+the KL to the reference is part of the reward:
 
     R_i = r_i - beta sum_t ( log pi(o_it) - log pi_ref(o_it) )
     A_i = R_i - 1/(G-1) sum_{j != i} R_j
