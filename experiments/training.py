@@ -137,6 +137,7 @@ class Training:
         return used or self.sampled
 
     def sample_and_judge(self, step: int, problems: list[Problem]) -> list[Rollout]:
+        """A group of rollouts for each problem, executed and rewarded; adds to the clock of the step."""
         options, began = self.options, time.perf_counter()
         rollouts = answer(
             self.policy,
@@ -159,10 +160,10 @@ class Training:
 
     def log(self, batch: Batch, learned: dict[str, float]) -> None:
         """Writes a step down, moves the bar, looks at the valid split and saves a checkpoint now and then."""
-        options, done = self.options, self.learner.step
+        options, done, times = self.options, self.learner.step, self.times(batch)  # before anything else takes time
         for rollout, row in zip(batch.rollouts, batch.advantages, strict=True):
             rollout.advantage = float(row.sum()) / len(rollout.completion)
-        metrics = {"step": done - 1, **self.describe(), **learned, **self.times(batch)}
+        metrics = {"step": done - 1, **self.describe(), **learned, **times}
         if options.eval_every and (done % options.eval_every == 0 or done == options.steps):
             metrics[WATCHED] = self.look_at_valid()
             self.keep_best(done, metrics[WATCHED])
