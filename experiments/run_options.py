@@ -32,7 +32,7 @@ TAKEN = {
     "rloo": COMMON | SAMPLED | GROUPED | rloo.DEFAULTS,
     "ppo": COMMON | SAMPLED | ppo.DEFAULTS | {"critic_lr": 1e-2},
 }
-
+COPY_LR = 2e-3  # critic_lr where the critic is a whole copy of the model: every weight learns, not an adapter's
 
 # Options that mean nothing unless the other is given, too.
 NEEDS = {"kl_estimator": "kl_coef", "kl_in": "kl_coef", "reference": "kl_coef", "kl_horizon": "kl_target"}
@@ -92,7 +92,7 @@ class RunOptions:
     kl_horizon: int = own(int, "sequences over which kl_coef adapts", "KL")
     reference: str = own(str, "'start' (the policy as it starts), 'base' (no adapter), or an adapter directory", "KL")
     critic: str = own(str, f"what the critic learns: {', '.join(critic.KINDS)}", "PPO")
-    critic_lr: float = own(float, "peak learning rate of the critic", "PPO")
+    critic_lr: float = own(float, f"peak learning rate of the critic; of a copy {COPY_LR}", "PPO")
     value_clip: float = own(float, "clip range of the values", "PPO")
     value_coef: float = own(float, "weight of the value loss", "PPO")
     gamma: float = own(float, "discount per token", "PPO")
@@ -140,6 +140,8 @@ def resolve(options: RunOptions) -> RunOptions:
         if given is not None and item.name in NEEDS and not getattr(options, NEEDS[item.name], None):
             flag, needed = (f"--{name.replace('_', '-')}" for name in (item.name, NEEDS[item.name]))
             raise ValueError(f"{flag}: does nothing without {needed}")
+    if options.critic == "copy" and options.critic_lr is None:
+        options.critic_lr = COPY_LR
     for name, value in taken.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -258,3 +258,10 @@ def test_help_has_a_line_for_every_option(capsys):
         assert "--" + item.name.replace("_", "-") in words, item.name
         assert item.metadata["help"].strip()
         assert "\n" not in item.metadata["help"]
+
+
+def test_a_copied_critic_has_a_rate_of_its_own():
+    """A whole model trained at an adapter's learning rate; a rate that was asked for and is not used."""
+    assert resolve(RunOptions(algo="ppo")).critic_lr == 1e-2
+    assert resolve(RunOptions(algo="ppo", critic="copy")).critic_lr == 2e-3
+    assert resolve(RunOptions(algo="ppo", critic="copy", critic_lr=5e-4)).critic_lr == 5e-4
