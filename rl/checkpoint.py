@@ -49,7 +49,7 @@ def save_checkpoint(run: Path, learner: Learner, base_model: str, extra: dict, k
     (temporary / STATE_FILE).write_text(json.dumps(state) + "\n", encoding="utf-8")
     for path in (*temporary.iterdir(), temporary):
         _flush(path)
-    _delete(final)  # there only if it was damaged: else the run would have gone on from it
+    _delete(final)  # in the way only where somebody has put back an older checkpoint by hand
     os.rename(temporary, final)
     _flush(run)
     for old in checkpoints(run)[:-keep]:
