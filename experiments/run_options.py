@@ -34,8 +34,14 @@ TAKEN = {
 }
 COPY_LR = 2e-3  # critic_lr where the critic is a whole copy of the model: every weight learns, not an adapter's
 
-# Options that mean nothing unless the other is given, too.
-NEEDS = {"kl_estimator": "kl_coef", "kl_in": "kl_coef", "reference": "kl_coef", "kl_horizon": "kl_target"}
+# Options that mean nothing unless the other is given, too, and, where it has one value only, with that value.
+NEEDS = {
+    "kl_estimator": ("kl_coef", None),
+    "kl_in": ("kl_coef", None),
+    "reference": ("kl_coef", None),
+    "kl_horizon": ("kl_target", None),
+    "resample_rounds": ("zero_spread", "resample"),
+}
 
 
 def own(kind: type, help: str, group: str) -> object:
@@ -135,11 +141,8 @@ def resolve(options: RunOptions) -> RunOptions:
             raise ValueError(
                 f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; it is for {', '.join(users)}"
             )
-        if given is not None and item.name == "resample_rounds" and options.zero_spread != "resample":
-            raise ValueError("--resample-rounds: does nothing without --zero-spread resample")
-        if given is not None and item.name in NEEDS and not getattr(options, NEEDS[item.name], None):
-            flag, needed = (f"--{name.replace('_', '-')}" for name in (item.name, NEEDS[item.name]))
-            raise ValueError(f"{flag}: does nothing without {needed}")
+        if given is not None and item.name in NEEDS:
+            check_needed(options, item.name, *NEEDS[item.name])
     if options.critic == "copy" and options.critic_lr is None:
         options.critic_lr = COPY_LR
     for name, value in taken.items():
@@ -150,6 +153,14 @@ def resolve(options: RunOptions) -> RunOptions:
     options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
     make_paths_absolute(options)
     return options
+
+
+def check_needed(options: RunOptions, name: str, needed: str, value: str | None) -> None:
+    """ValueError for an option that was given without the one that it goes with."""
+    found = getattr(options, needed)
+    if not (found == value if value else found):
+        flag, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
+        raise ValueError(f"{flag}: does nothing without {other}" + (f" {value}" if value else ""))
 
 
 def make_paths_absolute(options: RunOptions) -> None:

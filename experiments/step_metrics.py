@@ -5,7 +5,7 @@ import statistics
 import torch
 
 from experiments.policy import has_passed
-from rl.rollout import Rollout, reward_table
+from rl.rollout import Rollout, has_spread, reward_table
 from sandbox import Stage
 
 
@@ -50,7 +50,7 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
 
 def group_metrics(table: torch.Tensor, solved: torch.Tensor) -> dict[str, float]:
     """Of rewards and passes, (N, G) each: the groups whose rewards are all equal, and those that all pass or fail."""
-    flat = (table == table[:, :1]).all(dim=1)  # (N,)
+    flat = ~has_spread(table)  # (N,)
     all_pass, all_fail = solved.all(dim=1), ~solved.any(dim=1)  # (N,)
     return {
         "frac_reward_zero_std": share(flat),

@@ -16,7 +16,7 @@ from experiments.step_metrics import length_metrics, reward_metrics
 from rl.checkpoint import STATE_FILE, read_state, save_checkpoint
 from rl.learner import Learner
 from rl.lora import save_adapter
-from rl.rollout import Batch, Rollout, has_spread, overlong_penalty
+from rl.rollout import Batch, Rollout, has_spread, overlong_penalty, reward_table
 from sandbox import Judge
 
 WATCHED = "valid/greedy_pass@1"  # what "best so far" is about
@@ -128,7 +128,7 @@ class Training:
                 break
             fresh = self.sample_and_judge(step, problems)
             self.sampled += fresh
-            spread = has_spread(fresh, options.group_size)
+            spread = has_spread(reward_table(fresh, options.group_size)).tolist()
             keep_all = options.zero_spread not in ("drop", "resample")
             used += [r for i, r in enumerate(fresh) if keep_all or spread[i // options.group_size]]
             if len(used) == options.prompts * options.group_size:

@@ -26,7 +26,7 @@ from torch import Tensor
 from rl import kl
 from rl.learner import Learner
 from rl.normalizer import Totals, normalize
-from rl.rollout import Batch, per_token, reward_table
+from rl.rollout import Batch, has_spread, per_token, reward_table
 
 DEFAULTS = {  # the options of run.py that GRPO takes
     "clip_low": 0.2,
@@ -53,8 +53,7 @@ def group_advantages(rewards: Tensor, scale: str = "group") -> Tensor:
     if rewards.shape[1] < 2:
         raise ValueError(f"group-size: {rewards.shape[1]}: a group of one has no mean to differ from")
     centered = rewards - rewards.mean(dim=1, keepdim=True)  # (N, G)
-    # Equality is tested on the rewards themselves: a mean of equal floats may differ from them in the last bit.
-    spread = (rewards != rewards[:, :1]).any(dim=1, keepdim=True)  # (N, 1)
+    spread = has_spread(rewards)[:, None]  # (N, 1)
     if scale == "group":
         centered = centered / (rewards.std(dim=1, keepdim=True) + 1e-4)
     elif scale == "batch":

@@ -20,7 +20,7 @@ from rl.rollout import Batch, Rollout, make_batch
 
 # (log_probs (b, T) with gradient, the microbatch, totals of its optimizer step) -> scalar loss, metrics.
 # The sum over microbatches is the loss of the step. A metric that is a number adds up in the same way; one that is a
-# tensor is a sample, of which mean, std, min and max are logged.
+# tensor is a sample, of which the mean is logged, or what SPREADS says.
 PolicyLoss = Callable[[Tensor, Batch, Totals], tuple[Tensor, dict[str, float | Tensor]]]
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from rl import kl
 from rl.learner import Learner
 from rl.normalizer import Totals
-from rl.rollout import Batch, per_token, reward_table
+from rl.rollout import Batch, has_spread, per_token, reward_table
 
 DEFAULTS = {  # the options of run.py that RLOO takes
     "clip_low": 0.2,
@@ -42,7 +42,7 @@ def leave_one_out_advantages(rewards: Tensor) -> Tensor:
     if group_size < 2:
         raise ValueError(f"group-size: {group_size}: a group of one leaves nothing when one is left out")
     others = (rewards.sum(dim=1, keepdim=True) - rewards) / (group_size - 1)  # (N, G)
-    spread = (rewards != rewards[:, :1]).any(dim=1, keepdim=True)  # (N, 1), on the rewards: sums are rounded
+    spread = has_spread(rewards)[:, None]  # (N, 1)
     return torch.where(spread, rewards - others, 0.0)
 
 

@@ -118,11 +118,13 @@ def per_token(advantages: Tensor, mask: Tensor) -> Tensor:
     return advantages.flatten()[:, None].to(mask) * mask
 
 
-def has_spread(rollouts: list[Rollout], group_size: int) -> list[bool]:
-    """For each prompt, whether the rewards of its group differ at all: where they do not, GRPO, GSPO and RLOO
-    learn nothing from it."""
-    table = reward_table(rollouts, group_size)  # (N, G)
-    return (table != table[:, :1]).any(dim=1).tolist()
+def has_spread(rewards: Tensor) -> Tensor:
+    """For each prompt, whether the rewards of its group differ at all: (N, G) -> (N,). Where they do not, GRPO, GSPO
+    and RLOO learn nothing from it.
+
+    Asked of the rewards themselves: a mean or a sum of equal floats is rounded, and may differ from them.
+    """
+    return (rewards != rewards[:, :1]).any(dim=1)
 
 
 def overlong_penalty(length: int, budget: int, buffer: int) -> float:
