@@ -2,10 +2,10 @@
 
 What is said over the socket, in frames (wire.py), `<` to the judge and `>` from it:
 
-    > [program, is_script]
+    > [program, is_script, support]
     < ["syntax", type, line, column]      it does not compile; the end
     < ["parsed"]                          (with the first word the kernel tells the judge our process id)
-    < ["failed", type, line, column]      its body raised; the end. Of a script also: SystemExit, with status
+    < ["failed", type, line, column]      its body (or the support) raised; the end. Of a script also: SystemExit, with status
     > [nonce, names]                      sent at once, but read only now: until here nobody here knows the nonce
     < [nonce, handles]                    for each name the handle of the callable that the program gives it, or null
     > [nonce, operation, handle, ...]     see _OPERATIONS
@@ -57,7 +57,7 @@ def serve(reply_cap: int, line_count: int) -> None:
     reply_cap   bytes of one reply
     line_count  executed lines up to this one are marked in the file LINES_FD; 0 for none
     """
-    program, is_script = wire.read_frame(JUDGE_FD)
+    program, is_script, support = wire.read_frame(JUDGE_FD)
     module = _fresh_module("__main__" if is_script else "program")
     try:
         code = compile(program, PROGRAM, "exec", dont_inherit=True)
@@ -66,6 +66,8 @@ def serve(reply_cap: int, line_count: int) -> None:
         wire.write_frame(JUDGE_FD, ["syntax", _name(error), line, column - 1 if column else None])
         return
     wire.write_bytes(JUDGE_FD, _PARSED)
+    if support and not _run_support(support):
+        return
     if line_count:
         _mark_lines(line_count)
     status = _run_body(code, module.__dict__, program)
@@ -80,6 +82,16 @@ def _fresh_module(name: str) -> types.ModuleType:
     module = types.ModuleType(name)
     sys.modules[name] = sys.modules["__main__"] = module
     return module
+
+
+def _run_support(source: str) -> bool:
+    """Run the task's stand-ins in a namespace of their own. False, after a word to the judge, if they fail."""
+    try:
+        exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # nosec B102: the task's
+    except Exception:
+        wire.write_frame(JUDGE_FD, ["failed", "SupportError", None, None, 1])
+        return False
+    return True
 
 
 def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None:

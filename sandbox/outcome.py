@@ -61,6 +61,9 @@ class Task:
                  unless they are Python's own (an entry point called `sum` has to be named here)
     setup        code that the judge runs before the tests, in their namespace (imports, helpers). What it
                  defines comes before names of the program
+    support      source that the program's own process runs first: stand-ins for modules that the sandbox does not
+                 have or cannot use, registered in sys.modules. The program can read and change what it defines,
+                 so it holds nothing that decides. If it fails, error_type is "SupportError"
     tolerance    cases only: how far a number may be off, absolutely or relative to the expected one; 0 means
                  that words must be equal
     want_lines   also report which lines of the program were executed (slows the program down)
@@ -73,12 +76,13 @@ class Task:
     entry_point: str = ""
     setup: str = ""
     check: str = ""
+    support: str = ""
     cases: tuple[Case, ...] = ()
     tolerance: float = 0.0
     want_lines: bool = False
 
     def __post_init__(self) -> None:
-        for field in ("program", "entry_point", "setup", "check"):
+        for field in ("program", "entry_point", "setup", "check", "support"):
             _check_string(self, "Task", field)
         if not isinstance(self.tests, tuple) or not all(isinstance(test, str) for test in self.tests):
             raise ValueError("Task.tests must be a tuple of strings")
@@ -187,7 +191,7 @@ class Outcome:
                    "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout",
                    "Crash", "EntryPointMissing" (absent or not callable), "OutputTruncated" (cases: the limit of
                    output was reached), "ReplyTooLarge" and "NotPlainData" (a value that cannot travel),
-                   "Tampering", "JudgeTimeout", "SlotLost" (judge or zygote died with this program every time
+                   "Tampering", "SupportError", "JudgeTimeout", "SlotLost" (judge or zygote died with this program every time
                    it was tried). An exception whose class bears an odd name (no identifier) is "Exception"
     line, column   where in the program that failure was raised; None when no place is to blame or known
     tests          a Verdict for each test

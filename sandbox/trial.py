@@ -130,8 +130,8 @@ class Child:
 
     def hand_over(self, names: list[str]) -> str:
         """Give the child the program and, to be read when its body has run, what is asked of it. Returns the nonce."""
-        nonce = new_nonce()
-        self.link.send([self.record.task.program, self.is_script], [nonce, names])
+        nonce, task = new_nonce(), self.record.task
+        self.link.send([task.program, self.is_script, task.support], [nonce, names])
         return nonce
 
     def hear_start(self) -> None:

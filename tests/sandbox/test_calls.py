@@ -434,6 +434,23 @@ def test_lines_only_when_asked(judge):
     assert (outcome.stage, outcome.lines, outcome.tests[0].lines) == (Stage.PASSED, None, None)
 
 
+def test_support(judge):
+    """Bug: a stand-in is not there for the program, stays for the next one, or counts as its first line."""
+    stand_in = "import sys, types\nsys.modules['yaml'] = types.SimpleNamespace(safe_load=lambda text: text.upper())\n"
+    program = "import yaml\ndef f(x):\n    return yaml.safe_load(x) if x else 1 / 0\n"
+    helped = run(judge, program, "assert f('a') == 'A'", "assert f('') == 'A'", support=stand_in)
+    assert (words(helped), helped.line, helped.error_type) == (["passed", "error"], 3, "ZeroDivisionError")
+    alone = run(judge, program, "assert f('a') == 'A'")
+    assert (alone.stage, alone.error_type, alone.line) == (Stage.PARSES, "ModuleNotFoundError", 1)
+
+
+@pytest.mark.parametrize("support", ["1 / 0", "(((", "import nothing_of_the_kind"])
+def test_support_that_fails_is_named(judge, support):
+    """Bug: the problem's own mistake is put down to the program."""
+    outcome = run(judge, "def f(): return 1\n", "assert f() == 1", support=support)
+    assert (outcome.stage, outcome.error_type, outcome.line) == (Stage.PARSES, "SupportError", None)
+
+
 # Limits of the judge itself -----------------------------------------------------------------------------------
 
 

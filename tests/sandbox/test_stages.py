@@ -273,6 +273,7 @@ def test_to_json(judge):
         (lambda: Task("x", TESTS, "f", tolerance=0.1), "Task.tolerance"),
         (lambda: Task("x", cases=(("1", "2"),)), "Task.cases"),
         (lambda: Task("x", TESTS, want_lines=1), "Task.want_lines"),
+        (lambda: Task("x", TESTS, support=None), "Task.support"),
         (lambda: Limits(test_cpu_seconds=0), "Limits.test_cpu_seconds"),
         (lambda: Limits(test_wall_seconds=float("inf")), "Limits.test_wall_seconds"),
         (lambda: Limits(program_cpu_seconds=float("nan")), "Limits.program_cpu_seconds"),
