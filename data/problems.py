@@ -1,8 +1,9 @@
 """The problem schema and its loader: records in the shape of MBPP, one JSON object a line.
 
 A record holds `task_id` (an integer), `text` (the request), `code` (a reference solution), `test_list`
-(assert statements; the prompt shows the first one) and, optionally, `test_setup_code`, `family`, `tier` and
-`split`. MBPP itself: Austin et al. 2021, "Program Synthesis with Large Language Models".
+(assert statements; the prompt shows the first one) and, optionally, `test_setup_code`, `family`, `tier`, `split`,
+`support` (stand-ins for modules that the sandbox does not have) and `unsafe` (a solution that passes the tests, too,
+and that a security linter objects to). MBPP itself: Austin et al. 2021, "Program Synthesis with Large Language Models".
 """
 
 import ast
@@ -13,6 +14,7 @@ from pathlib import Path
 
 EMBEDDED = Path(__file__).parent / "embedded"
 SPLITS = ("train", "valid", "test")
+OPTIONAL = ("test_setup_code", "family", "tier", "split", "support", "unsafe")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Problem:
     family: str = ""
     tier: str = ""
     split: str = ""
+    support: str = ""
+    unsafe: str = ""
 
     @property
     def unseen(self) -> bool:
@@ -90,7 +94,7 @@ def parse_problem(line: str, where: str) -> Problem:
             raise ValueError(f"{where}: {field}: missing")
         if not isinstance(record[field], kind) or isinstance(record[field], bool):
             raise ValueError(f"{where}: {field}: needs {kind.__name__}, got {type(record[field]).__name__}")
-    optional = {field: record.get(field, "") for field in ("test_setup_code", "family", "tier", "split")}
+    optional = {field: record.get(field, "") for field in OPTIONAL}
     for field, value in optional.items():
         if not isinstance(value, str):
             raise ValueError(f"{where}: {field}: needs str, got {type(value).__name__}")

@@ -56,6 +56,7 @@ def sample(
     stop_strings: Sequence[str] = (),
     decode: Callable[[list[int]], str] | None = None,
     max_rows: int = 512,
+    on_finished: Callable[[list[tuple[int, Completion]]], object] | None = None,
 ) -> list[Completion]:
     """Sample `group_size` completions of each prompt; prompt 0's come first, in the order of sample index.
 
@@ -64,7 +65,8 @@ def sample(
     A rollout ends with an EOS token ("eos"), when its text contains a stop string ("stop"; the tokens are
     kept as sampled, so cutting the text is the caller's), or after `max_new_tokens` ("length"). `decode`
     makes text of token ids, and is needed for stop strings. At most `max_rows` rows are decoded at a time.
-    ValueError for bad arguments.
+    `on_finished` is told of completions as they end, with their place in the list that is returned: others can be
+    executed while the rest is still being written. ValueError for bad arguments.
     """
     _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, top_p, stop_strings, decode)
     settings = _Settings(max_new_tokens, temperature, top_k, top_p, tuple(eos_ids), tuple(stop_strings), decode)
@@ -78,9 +80,13 @@ def sample(
         uniforms = np.stack([rollout_uniforms(seed, step, prompt_ids[i], g, max_new_tokens) for i, g in chunk])
         used = sorted({i for i, _ in chunk})
         prompt_of_row = torch.tensor([used.index(i) for i, _ in chunk])
-        completions = _sample_rows(model, blocks, [prompts[i] for i in used], prompt_of_row, uniforms, settings)
-        results.update(zip(chunk, completions, strict=True))
-    return [results[i, g] for i in range(len(prompts)) for g in range(group_size)]
+        prompts_used = [prompts[i] for i in used]
+        for finished in _sample_rows(model, blocks, prompts_used, prompt_of_row, uniforms, settings):
+            placed = [(chunk[row][0] * group_size + chunk[row][1], completion) for row, completion in finished]
+            results.update(placed)
+            if on_finished is not None:
+                on_finished(placed)
+    return [results[place] for place in range(len(rows))]
 
 
 @dataclass
@@ -129,8 +135,11 @@ def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum(token, last).squeeze(1)
 
 
-def _sample_rows(model, blocks, prompts, prompt_of_row, uniforms, settings: _Settings) -> list[Completion]:
-    """Decode the rows of one chunk together; prompt_of_row (B,), uniforms (B, T)."""
+def _sample_rows(model, blocks, prompts, prompt_of_row, uniforms, settings: _Settings):
+    """Decode the rows of one chunk together; prompt_of_row (B,), uniforms (B, T).
+
+    Yields (row, completion) of those that have ended, a list each time that the batch shrinks and one at the end.
+    """
     device, count, steps = model.device, len(prompt_of_row), settings.max_new_tokens
     prompt_of_row = prompt_of_row.to(device)
     ids, lengths = pad_right(prompts, device)
@@ -143,7 +152,7 @@ def _sample_rows(model, blocks, prompts, prompt_of_row, uniforms, settings: _Set
 
     tokens = torch.zeros(count, steps, dtype=torch.int64, device=device)
     log_probs = torch.zeros(count, steps, dtype=torch.float32, device=device)
-    finish: list[tuple[int, str]] = [(steps, "length")] * count
+    finish = dict.fromkeys(range(count), (steps, "length"))  # of the rows that have not been yielded
     rows = torch.arange(count, device=device)  # which rollout each row of the shrinking batch is
     alive = torch.ones(count, dtype=torch.bool, device=device)
     for t in range(steps):
@@ -163,12 +172,19 @@ def _sample_rows(model, blocks, prompts, prompt_of_row, uniforms, settings: _Set
             break
         if remaining <= COMPACT_BELOW * len(rows):
             kept = alive.nonzero().squeeze(1)
+            gone = [(row, finish.pop(row)) for row in rows[~alive].tolist()]
             rows, token, alive = rows[kept], token[kept], alive[kept]
             decoder.keep(kept)
+            yield _completions(tokens, log_probs, gone)
         logits = decoder.step(token)
+    yield _completions(tokens, log_probs, list(finish.items()))
 
-    tokens, log_probs = tokens.tolist(), log_probs.tolist()
-    return [Completion(tokens[b][:n], log_probs[b][:n], why) for b, (n, why) in enumerate(finish)]
+
+def _completions(tokens: Tensor, log_probs: Tensor, ended: list[tuple[int, tuple[int, str]]]):
+    """(row, completion) of the rows that have ended, each given with its length and the reason."""
+    chosen = [row for row, _ in ended]
+    ids, scores = tokens[chosen].tolist(), log_probs[chosen].tolist()
+    return [(row, Completion(ids[i][:n], scores[i][:n], why)) for i, (row, (n, why)) in enumerate(ended)]
 
 
 def _choose(logits: Tensor, uniform: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:

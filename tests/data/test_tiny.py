@@ -71,5 +71,5 @@ def test_a_letter_is_the_same_token_in_request_and_code(policy):
 
 def test_program_is_a_range_of_the_completion():
     """A program that is a changed copy of the text: token credit could not find its characters."""
-    start, stop = extract_program("def f():\n    return 1")
+    start, stop, _ = extract_program("def f():\n    return 1")
     assert (start, stop) == (0, 21)

@@ -439,7 +439,7 @@ def test_support(judge):
     stand_in = "import sys, types\nsys.modules['yaml'] = types.SimpleNamespace(safe_load=lambda text: text.upper())\n"
     program = "import yaml\ndef f(x):\n    return yaml.safe_load(x) if x else 1 / 0\n"
     helped = run(judge, program, "assert f('a') == 'A'", "assert f('') == 'A'", support=stand_in)
-    assert (words(helped), helped.line, helped.error_type) == (["passed", "error"], 3, "ZeroDivisionError")
+    assert (words(helped), helped.line) == (["passed", "ZeroDivisionError"], 3)
     alone = run(judge, program, "assert f('a') == 'A'")
     assert (alone.stage, alone.error_type, alone.line) == (Stage.PARSES, "ModuleNotFoundError", 1)
 
