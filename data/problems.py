@@ -40,7 +40,7 @@ class Problem:
 
 
 def load_problems(source: str | Path, split: str) -> list[Problem]:
-    """The problems of `split` ("train", "valid", "test" or "all") from "embedded" or from a JSON-lines file.
+    """The problems of `split` ("train", "valid", "test" or "all") from "embedded", "security" or a JSON-lines file.
 
     Raises ValueError with one line that names the file, the line number and the field.
     """
@@ -48,6 +48,8 @@ def load_problems(source: str | Path, split: str) -> list[Problem]:
         raise ValueError(f"--split: unknown split {split!r}; there are {', '.join(SPLITS)}, all")
     if str(source) == "embedded":
         paths = [EMBEDDED / f"{name}.jsonl" for name in (SPLITS if split == "all" else (split,))]
+    elif str(source) == "security":
+        paths = [EMBEDDED / "security.jsonl"]
     else:
         paths = [Path(source)]
     problems = [problem for path in paths for problem in read_problems(path)]
@@ -61,7 +63,7 @@ def read_problems(path: Path) -> list[Problem]:
     """Every record of a JSON-lines file, in its order, validated."""
     problems, seen = [], {}
     if not path.is_file():
-        raise ValueError(f"--data: no problems file {str(path)!r}; give 'embedded' or a JSON-lines file")
+        raise ValueError(f"--data: no problems file {str(path)!r}; give embedded, security or a JSON-lines file")
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:

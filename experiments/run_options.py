@@ -1,13 +1,21 @@
 """Every option of run.py: what there is, what each algorithm takes, and its defaults on the embedded model."""
 
+import dataclasses
+import re
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, option
-from rewards.components import REWARDS
+from experiments.policy import SOLUTIONS
+from experiments.referee import CREDITS
+from rewards.answer import Analysis, Answer
+from rewards.expression import COMPONENTS, PAPERS, evaluate
+from rewards.schedule import parse_schedule
 from rl import critic, grpo, gspo, kl, normalizer, ppo, rloo, sft
 from rl.lora import TARGETS
+from sandbox import Stage, Task, Verdict
+from sandbox.outcome import lost
 
 ALGORITHMS = {"sft": sft, "grpo": grpo, "gspo": gspo, "rloo": rloo, "ppo": ppo}
 
@@ -22,11 +30,11 @@ SAMPLED = {  # of all that learn from their own samples
     "old_log_probs": "sampler",
     "importance_cap": 0.0,
     "mask_truncated": False,
-    "overlong_buffer": 0,
+    "credit": "uniform",
 }
 GROUPED = {"zero_spread": "keep", "resample_rounds": 8}  # of those that compare samples of one prompt
 TAKEN = {
-    "sft": COMMON | sft.DEFAULTS | {"prompts": 64, "minibatches": 1, "group_size": 1},
+    "sft": COMMON | sft.DEFAULTS | {"prompts": 64, "minibatches": 1, "group_size": 1, "solutions": "code"},
     "grpo": COMMON | SAMPLED | GROUPED | grpo.DEFAULTS,
     "gspo": COMMON | SAMPLED | GROUPED | gspo.DEFAULTS,
     "rloo": COMMON | SAMPLED | GROUPED | rloo.DEFAULTS,
@@ -65,8 +73,15 @@ class RunOptions:
     model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
     data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file with splits", "what")
     algo: str = option("gspo", f"the algorithm: {', '.join(ALGORITHMS)}", "what")
-    reward: str = own(str, f"the reward: {', '.join(REWARDS)}", "what")
+    reward: str = own(
+        str,
+        f"an expression such as '0.6*staged + 0.4*security', or phases of them, 'binary@0:50 -> staged@50:'; names: "
+        f"{', '.join([*COMPONENTS, *PAPERS])} (docs/rewards.md)",
+        "what",
+    )
+    credit: str = own(str, f"how reward and advantage fall on tokens: {', '.join(CREDITS)}", "algorithm")
     resume: str = option("", "go on with the run of this directory; takes no other option", "what")
+    solutions: str = own(str, f"what SFT learns of each problem: {', '.join(SOLUTIONS)}", "what")
     steps: int = option(100, "training steps; each samples, executes, rewards and updates once", "training")
     prompts: int = own(int, "problems a step", "training")
     group_size: int = own(int, "samples a problem", "training")
@@ -85,9 +100,6 @@ class RunOptions:
     zero_spread: str = own(str, "groups whose rewards are all equal: keep, drop, or resample others", "algorithm")
     resample_rounds: int = own(int, "rounds of resampling in a step, at most", "algorithm")
     mask_truncated: bool = option(False, "leave completions that ran out of budget out of the loss", "algorithm")
-    overlong_buffer: int = own(
-        int, "penalty up to 1 over the last so many tokens of the budget; 0 is none", "algorithm"
-    )
     old_log_probs: str = own(str, "of the ratio: the sampler's own (sampler), or recompute", "algorithm")
     importance_cap: float = own(float, "cap of importance weights, recomputed against sampled; 0 is none", "algorithm")
     kl_coef: float = own(float, "weight of the KL to the reference; 0 is none", "KL")
@@ -150,7 +162,8 @@ def resolve(options: RunOptions) -> RunOptions:
             setattr(options, name, value)
     validate(options)
     kind = "-".join(name for name in (options.algo, options.reward) if name)
-    options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    slug = re.sub(r"[^\w.]+", "-", kind).strip("-")[:60]
+    options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
     make_paths_absolute(options)
     return options
 
@@ -189,7 +202,8 @@ def validate(options: RunOptions) -> None:
 def check_values(options: RunOptions) -> None:
     """Each option that the algorithm takes, for itself."""
     choices = {
-        "reward": tuple(REWARDS),
+        "credit": CREDITS,
+        "solutions": tuple(SOLUTIONS),
         "lr_schedule": ("linear", "constant"),
         "scale_rewards": grpo.SCALES,
         "loss_normalizer": normalizer.NORMALIZERS,
@@ -209,7 +223,7 @@ def check_values(options: RunOptions) -> None:
     at_least = {
         1: "steps prompts group_size epochs minibatches microbatch_rows lora_rank max_new_tokens slots "
         "keep_checkpoints kl_horizon",
-        0: "warmup clip_low clip_high resample_rounds overlong_buffer importance_cap kl_coef kl_target target_kl "
+        0: "warmup clip_low clip_high resample_rounds importance_cap kl_coef kl_target target_kl "
         "value_clip value_coef gamma gae_lambda eval_samples eval_every eval_problems threads checkpoint_every",
     }
     for least, names in at_least.items():
@@ -236,13 +250,48 @@ def check_combinations(options: RunOptions) -> None:
         raise ValueError(
             "--importance-cap: weighs recomputed log-probs against sampled ones; needs --old-log-probs recompute"
         )
-    if (options.overlong_buffer or 0) > options.max_new_tokens:
+    if options.ratio_level == "sequence" and options.credit != "uniform":
         raise ValueError(
-            f"--overlong-buffer {options.overlong_buffer}: more than --max-new-tokens {options.max_new_tokens}"
+            f"--credit {options.credit}: a ratio of the whole sequence weighs all its tokens alike; "
+            "needs --ratio-level token"
         )
+    if options.reward:
+        check_reward(options)
     for name in ("gamma", "gae_lambda"):
         if (getattr(options, name) or 0) > 1:
             raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at most 1")
+
+
+def check_reward(options: RunOptions) -> None:
+    """The reward's text, and that each of its phases can be worked out for an answer of this run.
+
+    A component may need what there is not (a simulator), or an option may not fit the token budget: better said now
+    than after the first step.
+    """
+    try:
+        schedule = parse_schedule(options.reward, options.steps)
+        for phase in schedule.phases:
+            evaluate(phase.expression, example_answer(options.max_new_tokens))
+    except ValueError as error:
+        raise ValueError(f"--reward {error}") from None
+
+
+def example_answer(budget: int) -> Answer:
+    """An answer that passed its one test."""
+    outcome = dataclasses.replace(lost(Task("", ("",)), ""), stage=Stage.PASSED, passed=1, tests=(Verdict("passed"),))
+    text = "f = 1"
+    return Answer(
+        text=text,
+        program=(0, len(text)),
+        outcome=outcome,
+        entry_point="f",
+        reference=text,
+        analysis=Analysis(parses=True),
+        peers=(outcome,),
+        tokens=1,
+        budget=budget,
+        token_starts=(0,),
+    )
 
 
 def lora_targets(options: RunOptions) -> tuple[str, ...]:

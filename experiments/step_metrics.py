@@ -1,10 +1,11 @@
 """What the rollouts of one training step look like, in TRL's names where TRL has one. docs/metrics.md lists them."""
 
 import statistics
+from collections import Counter
 
 import torch
 
-from experiments.policy import has_passed
+from experiments.referee import has_passed
 from rl.rollout import Rollout, has_spread, reward_table
 from sandbox import Stage
 
@@ -45,7 +46,21 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
         metrics[f"rewards/{name}/std"] = statistics.stdev(values) if len(values) > 1 else 0.0
     for stage in Stage:
         metrics[f"stages/{stage.name}"] = statistics.fmean(r.outcome["stage"] == stage.name for r in rollouts)
-    return metrics
+    lengths = [len(rollout.completion) for rollout in rollouts]
+    rewards = [rollout.reward for rollout in rollouts]
+    if len(set(lengths)) > 1 and len(set(rewards)) > 1:
+        metrics["reward_length_correlation"] = statistics.correlation(lengths, rewards)
+    return metrics | finding_metrics(rollouts)
+
+
+def finding_metrics(rollouts: list[Rollout]) -> dict[str, float]:
+    """Findings of Ruff by class, and of Bandit by severity and by weakness: how many a completion."""
+    counts = Counter()
+    for rollout in rollouts:
+        for tool, profile in rollout.findings.items():
+            if tool != "rules":
+                counts.update({f"findings/{tool}/{name}": count for name, count in profile.items()})
+    return {name: count / len(rollouts) for name, count in sorted(counts.items())}
 
 
 def group_metrics(table: torch.Tensor, solved: torch.Tensor) -> dict[str, float]:

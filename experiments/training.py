@@ -9,20 +9,29 @@ from tqdm import tqdm
 
 from data.problems import Problem
 from experiments.eval import evaluate, summarize, summarize_splits
-from experiments.policy import Policy, answer, judge_rollouts, reference_rollouts
+from experiments.policy import Policy, answer, reference_rollouts
+from experiments.referee import Referee, describe, locate, make_answers, reward_rollouts
 from experiments.run_directory import RunDirectory
 from experiments.run_options import RunOptions
 from experiments.step_metrics import length_metrics, reward_metrics
+from rewards import schedule
+from rewards.schedule import parse_schedule
 from rl.checkpoint import STATE_FILE, read_state, save_checkpoint
 from rl.learner import Learner
 from rl.lora import save_adapter
-from rl.rollout import Batch, Rollout, has_spread, overlong_penalty, reward_table
-from sandbox import Judge
+from rl.rollout import Batch, Rollout, has_spread, reward_table
 
 WATCHED = "valid/greedy_pass@1"  # what "best so far" is about
 
 
-CARRIED = {"cursor": int, "num_tokens": int, "best": dict, "seconds": float, "sizes": dict}  # in a checkpoint
+CARRIED = {  # in a checkpoint
+    "cursor": int,
+    "num_tokens": int,
+    "best": dict,
+    "seconds": float,
+    "sizes": dict,
+    "schedule": dict,
+}
 
 
 def read_extra(checkpoint: Path) -> dict:
@@ -70,12 +79,14 @@ class Training:
         policy: Policy,
         learner: Learner,
         splits: dict[str, list[Problem]],
-        judge: Judge,
+        referee: Referee,
         directory: RunDirectory,
     ):
-        self.options, self.policy, self.learner, self.splits, self.judge = options, policy, learner, splits, judge
-        self.directory = directory
+        self.options, self.policy, self.learner, self.splits = options, policy, learner, splits
+        self.referee, self.directory = referee, directory
         self.order = ProblemOrder(splits["train"], options.seed)
+        self.schedule = parse_schedule(options.reward, options.steps) if options.reward else None
+        self.schedule_state = schedule.start()
         self.num_tokens, self.best, self.seconds_before = 0, {}, 0.0
         self.started = time.perf_counter()
         self.bar = tqdm(disable=True)
@@ -91,11 +102,12 @@ class Training:
             "best": self.best,
             "seconds": self.seconds(),
             "sizes": self.directory.sizes(),
+            "schedule": self.schedule_state,
         }
 
     def restore(self, state: dict) -> None:
         self.order.cursor, self.num_tokens, self.best = state["cursor"], state["num_tokens"], state["best"]
-        self.seconds_before = state["seconds"]
+        self.seconds_before, self.schedule_state = state["seconds"], state["schedule"]
 
     def seconds(self) -> float:
         """Time spent on the run so far, all its processes together."""
@@ -109,7 +121,7 @@ class Training:
         options, began = self.options, time.perf_counter()
         self.clock = {"began": began, "sample": 0.0, "execute": 0.0}
         if options.algo == "sft":
-            used = self.sampled = reference_rollouts(self.policy, self.order.take(options.prompts))
+            used = self.sampled = reference_rollouts(self.policy, self.order.take(options.prompts), options.solutions)
         else:
             used = self.collect_sampled(step)
         self.clock["learn_began"] = time.perf_counter()
@@ -139,21 +151,25 @@ class Training:
     def sample_and_judge(self, step: int, problems: list[Problem]) -> list[Rollout]:
         """A group of rollouts for each problem, executed and rewarded; adds to the clock of the step."""
         options, began = self.options, time.perf_counter()
-        rollouts = answer(
-            self.policy,
-            problems,
-            seed=options.seed,
-            step=step,
-            group_size=options.group_size,
-            max_new_tokens=options.max_new_tokens,
-            temperature=options.temperature,
-        )
-        sampled = time.perf_counter()
-        judge_rollouts(self.judge, problems, rollouts, options.reward)
-        for rollout in rollouts if options.overlong_buffer else ():
-            penalty = overlong_penalty(len(rollout.completion), options.max_new_tokens, options.overlong_buffer)
-            rollout.components["overlong"] = penalty
-            rollout.reward += penalty
+        with self.referee.trial(problems, want_lines=options.credit == "executed") as trial:
+            rollouts = answer(
+                self.policy,
+                problems,
+                seed=options.seed,
+                step=step,
+                group_size=options.group_size,
+                max_new_tokens=options.max_new_tokens,
+                temperature=options.temperature,
+                on_rollouts=trial.add,
+            )
+            sampled = time.perf_counter()
+            known = trial.finish(rollouts)
+        answers = make_answers(trial.problems, rollouts, known, self.policy, options.max_new_tokens)
+        phase = schedule.phase_at(self.schedule, self.schedule_state, step)
+        spans = reward_rollouts(rollouts, answers, self.schedule.phases[phase].expression)
+        locate(options.credit, rollouts, answers, spans, self.policy, options.group_size)
+        for rollout, found in zip(rollouts, known, strict=True):
+            describe(rollout, *found)
         self.clock["sample"] += sampled - began
         self.clock["execute"] += time.perf_counter() - sampled
         return rollouts
@@ -164,6 +180,9 @@ class Training:
         for rollout, row in zip(batch.rollouts, batch.advantages, strict=True):
             rollout.advantage = float(row.sum()) / len(rollout.completion)
         metrics = {"step": done - 1, **self.describe(), **learned, **times}
+        if self.schedule:
+            metrics["phase"] = schedule.phase_at(self.schedule, self.schedule_state, done - 1)
+            self.schedule_state = schedule.observe(self.schedule, self.schedule_state, done - 1, metrics)
         if options.eval_every and (done % options.eval_every == 0 or done == options.steps):
             metrics[WATCHED] = self.look_at_valid()
             self.keep_best(done, metrics[WATCHED])
@@ -238,7 +257,7 @@ class Training:
         return evaluate(
             self.policy,
             self.splits[split],
-            self.judge,
+            self.referee,
             samples=samples,
             seed=self.options.seed,
             max_new_tokens=self.options.max_new_tokens,

@@ -7,10 +7,11 @@ the outcome supervision of section 4.1.2)
     r_it = pi(o_it | q, o_i<t) / pi_old(o_it | q, o_i<t)
     A_i  = (R_i - mean(R)) / std(R)
 
-and the loss is -J, averaged over the prompts of an optimizer step. A_i may differ from token to token. Variants:
+and the loss is -J, averaged over the prompts of an optimizer step. A_i may differ from token to token (rl/credit.py).
+Variants:
 
     DAPO (Yu et al. 2025, arXiv 2503.14476)           --loss-normalizer token-mean --clip-high 0.28
-                                                      --zero-spread resample --overlong-buffer 20
+                                                      --zero-spread resample --reward "staged + length(buffer=20)"
     Dr. GRPO (Liu et al. 2025, arXiv 2503.20783)      --loss-normalizer constant --scale-rewards none
     KL to the reference, the paper's own              --kl-coef 0.04 --kl-estimator k3
 
@@ -24,9 +25,10 @@ import torch
 from torch import Tensor
 
 from rl import kl
+from rl.credit import token_advantages
 from rl.learner import Learner
 from rl.normalizer import Totals, normalize
-from rl.rollout import Batch, has_spread, per_token, reward_table
+from rl.rollout import Batch, has_spread, reward_table
 
 DEFAULTS = {  # the options of run.py that GRPO takes
     "clip_low": 0.2,
@@ -44,23 +46,29 @@ SCALES = ("group", "batch", "none")
 def group_advantages(rewards: Tensor, scale: str = "group") -> Tensor:
     """A_i of every rollout: (N, G) -> (N, G). A group whose rewards are all equal gets exactly zero.
 
-    Scale "group" divides by the group's standard deviation, "batch" by that of all N x G rewards, "none" by nothing.
-    It is the unbiased one (divisor G - 1), as in the authors' and TRL's code. Dividing by the group's weighs prompts
-    by how nearly unanimous their group is: the expected gradient is then no longer that of the expected reward.
-
     Example: rewards [[0, 0, 1]] give [[-0.58, -0.58, 1.15]], and [[-0.33, -0.33, 0.67]] with scale "none".
     """
     if rewards.shape[1] < 2:
         raise ValueError(f"group-size: {rewards.shape[1]}: a group of one has no mean to differ from")
     centered = rewards - rewards.mean(dim=1, keepdim=True)  # (N, G)
     spread = has_spread(rewards)[:, None]  # (N, 1)
+    return torch.where(spread, centered / reward_scale(rewards, scale), 0.0)
+
+
+def reward_scale(rewards: Tensor, scale: str) -> Tensor:
+    """What the centred rewards are divided by: (N, G) -> (N, 1).
+
+    Scale "group" is the group's standard deviation, "batch" that of all N x G rewards, "none" is 1. It is the unbiased
+    one (divisor G - 1), as in the authors' and TRL's code. Dividing by the group's weighs prompts by how nearly
+    unanimous their group is: the expected gradient is then no longer that of the expected reward.
+    """
     if scale == "group":
-        centered = centered / (rewards.std(dim=1, keepdim=True) + 1e-4)
-    elif scale == "batch":
-        centered = centered / (rewards.std() + 1e-4)
-    elif scale != "none":
-        raise ValueError(f"scale-rewards: unknown scale {scale!r}; there are {', '.join(SCALES)}")
-    return torch.where(spread, centered, 0.0)
+        return rewards.std(dim=1, keepdim=True) + 1e-4
+    if scale == "batch":
+        return (rewards.std() + 1e-4).expand(len(rewards), 1)
+    if scale == "none":
+        return rewards.new_ones(len(rewards), 1)
+    raise ValueError(f"scale-rewards: unknown scale {scale!r}; there are {', '.join(SCALES)}")
 
 
 def policy_loss(
@@ -132,6 +140,7 @@ def train(learner: Learner, collect, log, options) -> None:
             )  # (B, T)
             rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)
         advantages = group_advantages(rewards, options.scale_rewards)  # (N, G)
-        batch.advantages = per_token(advantages, batch.mask)  # (B, T)
+        scale = reward_scale(rewards, options.scale_rewards)  # (N, 1)
+        batch.advantages = token_advantages(advantages, scale, batch.rollouts, batch.mask)  # (B, T)
         metrics = learner.update(batch, loss, every_row=kl_in_loss > 0)
         log(batch, metrics | measured)

@@ -13,10 +13,11 @@ token:
     J = 1/G sum_i 1/|o_i| sum_t min( s_it A_it, clip(s_it, 1 - e_low, 1 + e_high) A_it )
     s_it = sg[s_i] pi(o_it | ..) / sg[pi(o_it | ..)]          (sg: no gradient)
 
-The value of s_it is s_i's; where A_it is the same for all tokens, so is the gradient. At sequence level, advantages
-that differ are averaged over the row. The loss is a mean over sequences, always: another normaliser would weigh s_i
-by length. A KL term, which the paper leaves out of its equations, is there if asked for; it is of tokens, and so is
-its weight (--kl-weighted).
+The value of s_it is s_i's; where A_it is the same for all tokens, so is the gradient. Credit per token (rl/credit.py)
+is for level token: at sequence level, advantages that differ are averaged over the row, so that what was located
+changes nothing, and of the shares only their mean acts, as a factor of A_i. The loss is a mean over sequences, always:
+another normaliser would weigh s_i by length. A KL term, which the paper leaves out of its equations, is there if asked
+for; it is of tokens, and so is its weight (--kl-weighted).
 
     python experiments/run.py --algo gspo --reward staged
 """
@@ -25,10 +26,11 @@ import torch
 from torch import Tensor
 
 from rl import grpo, kl
-from rl.grpo import group_advantages
+from rl.credit import token_advantages
+from rl.grpo import group_advantages, reward_scale
 from rl.learner import Learner
 from rl.normalizer import Totals, normalize
-from rl.rollout import Batch, per_token, reward_table
+from rl.rollout import Batch, reward_table
 
 DEFAULTS = grpo.DEFAULTS | {  # the options of run.py that GSPO takes
     "clip_low": 3e-4,  # the paper's, section 5.1
@@ -117,6 +119,7 @@ def train(learner: Learner, collect, log, options) -> None:
             )  # (B, T)
             rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)
         advantages = group_advantages(rewards, options.scale_rewards)  # (N, G)
-        batch.advantages = per_token(advantages, batch.mask)  # (B, T)
+        scale = reward_scale(rewards, options.scale_rewards)  # (N, 1)
+        batch.advantages = token_advantages(advantages, scale, batch.rollouts, batch.mask)  # (B, T)
         metrics = learner.update(batch, loss, every_row=kl_in_loss > 0)
         log(batch, metrics | measured)

@@ -1,12 +1,13 @@
 """PPO with a critic: proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347) on tokens.
 
-A token is an action, the text before it the state s_t. With rewards r_t (a verified reward falls on the last token
-unless rollouts carry token rewards), a critic V (rl/critic.py) and generalized advantage estimation (Schulman et al.
-2015, arXiv 1506.02438, eqs. 11 and 16):
+A token is an action, the text before it the state s_t. With rewards r_t (what the rollout locates at token t; the
+rest of its reward, or all of it, on the last token), a critic V (rl/critic.py) and generalized advantage estimation
+(Schulman et al. 2015, arXiv 1506.02438, eqs. 11 and 16):
 
     r_t     <- r_t - beta KL_t                                       the KL to the reference, per token
     delta_t  = r_t + gamma V(s_t+1) - V(s_t)                         V is 0 after the last token
-    A_t      = sum_l (gamma lambda)^l delta_t+l                      then whitened over the tokens of the batch
+    A_t      = sum_l (gamma lambda)^l delta_t+l                      then whitened over the tokens of the batch,
+                                                                     and times the token's share (rl/credit.py)
     R_t      = A_t + V(s_t)                                          before whitening: what the critic learns
     L_policy = mean_t max( -w_t A_t, -clip(w_t, 1 - e_low, 1 + e_high) A_t ),    w_t = pi(o_t | s_t) / pi_old(o_t | s_t)
     L_value  = 1/2 mean_t max( (V - R)^2, (clip(V, V_old - e_v, V_old + e_v) - R)^2 )
@@ -27,7 +28,7 @@ from rl.critic import explained_variance
 from rl.grpo import policy_loss  # L_policy: GRPO took it from here
 from rl.learner import Learner, layout_of
 from rl.normalizer import Totals
-from rl.rollout import Batch, token_rewards
+from rl.rollout import Batch, token_rewards, token_values
 
 DEFAULTS = {  # the options of run.py that PPO takes
     "clip_low": 0.2,
@@ -139,7 +140,9 @@ def train(learner: Learner, collect, log, options) -> None:
         advantages, batch.returns = generalized_advantages(
             rewards, batch.values, batch.mask, options.gamma, options.gae_lambda
         )
-        batch.advantages = whiten(advantages, batch.mask) if options.whiten == "yes" else advantages
+        if options.whiten == "yes":
+            advantages = whiten(advantages, batch.mask)
+        batch.advantages = advantages * token_values(batch.rollouts, "credit", 1.0).to(batch.mask)
         # Of what the critic is trained on (R_t, which at lambda < 1 is partly made of its own values), and of the
         # rewards that did come.
         _, to_go = generalized_advantages(rewards, batch.values, batch.mask, options.gamma, gae_lambda=1.0)

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from rl import kl
+from rl.credit import token_advantages
 from rl.learner import Learner
 from rl.normalizer import Totals
-from rl.rollout import Batch, has_spread, per_token, reward_table
+from rl.rollout import Batch, has_spread, reward_table
 
 DEFAULTS = {  # the options of run.py that RLOO takes
     "clip_low": 0.2,
@@ -104,6 +105,6 @@ def train(learner: Learner, collect, log, options) -> None:
             )  # (B, T)
             rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)  # R_i
         advantages = leave_one_out_advantages(rewards)  # (N, G)
-        batch.advantages = per_token(advantages, batch.mask)  # (B, T)
+        batch.advantages = token_advantages(advantages, 1.0, batch.rollouts, batch.mask)  # (B, T)
         metrics = learner.update(batch, loss)
         log(batch, metrics | measured)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 import torch
 from torch import Tensor
 
-TOKEN_FIELDS = ("prompt", "completion", "log_probs", "token_rewards")
+TOKEN_FIELDS = ("prompt", "completion", "log_probs", "located", "credit")
 
 
 @dataclass
@@ -13,7 +13,7 @@ class Rollout:
     """One sampled answer to one prompt. Filled in from top to bottom, then written down as a line of JSON.
 
     `outcome` is a plain record of what the program did, made outside `rl`; `stage` and the rest of it are
-    looked at by rewards and reports only.
+    looked at by rewards and reports only, and so are `findings`.
     """
 
     prompt_id: int
@@ -23,11 +23,15 @@ class Rollout:
     log_probs: list[float]  # of each completion token under the distribution that it was drawn from, in nats
     finish: str  # eos | stop | length
     text: str
-    program: tuple[int, int] = (0, 0)  # character range of the text that was executed
+    program: tuple[int, int, bool] = (0, 0, False)  # characters of the text that were executed; fenced or not
     outcome: dict = field(default_factory=dict)
+    findings: dict = field(default_factory=dict)  # what static analysis found, in counts
     reward: float = 0.0
     components: dict[str, float] = field(default_factory=dict)
-    token_rewards: list[float] = field(default_factory=list)  # T of them; empty: the reward falls on the last token
+    # Credit per token (rl/credit.py). `located`: the part of the reward that was won or lost there; what is left,
+    # reward - sum(located), belongs to the whole completion. `credit`: the share of its advantage that a token gets.
+    located: list[float] = field(default_factory=list)  # T of them; empty: 0.0 everywhere
+    credit: list[float] = field(default_factory=list)  # T of them, in 0..1; empty: 1.0 everywhere
     advantage: float = 0.0  # mean over the tokens
 
     def record(self) -> dict:
@@ -92,30 +96,33 @@ def sampled_log_probs(rollouts: list[Rollout]) -> Tensor:
 
 
 def token_rewards(rollouts: list[Rollout]) -> Tensor:
-    """(B, T): each rollout's own row of rewards, or its one reward at its last token. 0 at the padding.
+    """(B, T): what is located at each token, and the rest of the reward on the last one: a row's sum is its reward.
 
-    Example: a reward of 1.0 for three tokens is [0, 0, 1]. ValueError for a row that does not fit its tokens.
+    Example: a reward of 1.0 for three tokens is [0, 0, 1]; with [0, -0.5, 0] located in it, it is [0, -0.5, 1.5].
     """
-    rows = []
-    for rollout in rollouts:
-        row, length = rollout.token_rewards, len(rollout.completion)
-        if row and len(row) != length:
-            raise ValueError(f"prompt {rollout.prompt_id}: {len(row)} token rewards for {length} tokens")
-        rows.append(row or [0.0] * (length - 1) + [rollout.reward])
+    earlier = [_row(rollout, "located", 0.0)[:-1] for rollout in rollouts]
+    rows = [row + [rollout.reward - sum(row)] for row, rollout in zip(earlier, rollouts, strict=True)]
     return _padded(rows, rollouts)
+
+
+def token_values(rollouts: list[Rollout], name: str, default: float) -> Tensor:
+    """(B, T): the rollouts' field `name`, one number a token; `default` along a row that is empty; 0 at the padding.
+
+    ValueError for a row that does not fit its tokens.
+    """
+    return _padded([_row(rollout, name, default) for rollout in rollouts], rollouts)
+
+
+def _row(rollout: Rollout, name: str, default: float) -> list[float]:
+    row, length = getattr(rollout, name), len(rollout.completion)
+    if row and len(row) != length:
+        raise ValueError(f"prompt {rollout.prompt_id}: {name}: {len(row)} numbers for {length} tokens")
+    return row or [default] * length
 
 
 def _padded(rows: list[list[float]], rollouts: list[Rollout]) -> Tensor:
     width = max(len(rollout.completion) for rollout in rollouts)
     return torch.tensor([row + [0.0] * (width - len(row)) for row in rows])  # (B, T)
-
-
-def per_token(advantages: Tensor, mask: Tensor) -> Tensor:
-    """One advantage a rollout, (B,) or (N, G), spread evenly over its tokens: (B, T), 0 at the padding.
-
-    The special case of a credit that knows more than the whole completion's worth: the losses take any (B, T).
-    """
-    return advantages.flatten()[:, None].to(mask) * mask
 
 
 def has_spread(rewards: Tensor) -> Tensor:
@@ -125,11 +132,3 @@ def has_spread(rewards: Tensor) -> Tensor:
     Asked of the rewards themselves: a mean or a sum of equal floats is rounded, and may differ from them.
     """
     return (rewards != rewards[:, :1]).any(dim=1)
-
-
-def overlong_penalty(length: int, budget: int, buffer: int) -> float:
-    """Soft overlong punishment (DAPO, arXiv 2503.14476, eq. 13): 0 up to budget - buffer tokens, then down to -1.
-
-    Example: with budget 72 and buffer 20, 52 tokens cost 0, 62 cost 0.5 and 72 cost 1.
-    """
-    return min(0.0, (budget - buffer - length) / buffer)

@@ -5,7 +5,7 @@ What is said over the socket, in frames (wire.py), `<` to the judge and `>` from
     > [program, is_script, support]
     < ["syntax", type, line, column]      it does not compile; the end
     < ["parsed"]                          (with the first word the kernel tells the judge our process id)
-    < ["failed", type, line, column]      its body (or the support) raised; the end. Of a script also: SystemExit, with status
+    < ["failed", type, line, column]      its body or the support raised; the end. Of a script also the status
     > [nonce, names]                      sent at once, but read only now: until here nobody here knows the nonce
     < [nonce, handles]                    for each name the handle of the callable that the program gives it, or null
     > [nonce, operation, handle, ...]     see _OPERATIONS

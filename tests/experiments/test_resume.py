@@ -26,9 +26,9 @@ SMALL = (
 # Each with options whose state or randomness could be forgotten, and the line of metrics.jsonl after which it is
 # killed: at the third the checkpoint is being written, before it there is none.
 RUNS = {
-    "grpo": ("--algo grpo --kl-coef 0.05 --zero-spread resample --overlong-buffer 20 --lr-schedule constant", 4),
+    "grpo": ("--algo grpo --kl-coef 0.05 --zero-spread resample --credit line --lr-schedule constant", 4),
     "gspo": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 5),
-    "rloo": ("--algo rloo --kl-coef 0.02 --adapter {adapter}", 4),
+    "rloo": ("--algo rloo --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 4),
     "ppo": ("--algo ppo --kl-coef 0.05 --kl-target 0.5 --target-kl 0.02", 5),
     "sft": ("--algo sft --prompts 8 --group-size 1", 3),
     "early": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 1),

@@ -206,7 +206,7 @@ def spoiled(tmp_path):
     ("arguments", "words"),
     [
         ("--algo gsop", ["--algo", "gsop", "sft, grpo, gspo, rloo, ppo", "did you mean gspo"]),
-        ("--reward stages", ["--reward", "stages", "binary, staged", "did you mean staged"]),
+        ("--reward stages", ["--reward", "stages", "at character 1", "did you mean staged"]),
         ("--group-sise 4", ["--group-sise", "did you mean --group-size"]),
         ("--group-size 1", ["--group-size 1", "gspo", "at least 2"]),
         ("--gamma 0.9", ["--gamma", "gspo takes no such option", "ppo"]),

@@ -17,7 +17,8 @@ TAKERS = {
     "old_log_probs": LEARNED_FROM_SAMPLES,
     "importance_cap": LEARNED_FROM_SAMPLES,
     "mask_truncated": LEARNED_FROM_SAMPLES,
-    "overlong_buffer": LEARNED_FROM_SAMPLES,
+    "credit": LEARNED_FROM_SAMPLES,
+    "solutions": {"sft"},
     "zero_spread": GROUPED,
     "resample_rounds": GROUPED,
     "clip_low": LEARNED_FROM_SAMPLES,
@@ -99,7 +100,7 @@ def test_the_defaults_of_an_algorithm_are_those_of_its_file(algorithm, module):
         ("rloo", {"kl_estimator": "k1", "zero_spread": "keep"}),
         ("ppo", {"clip_low": 0.2, "clip_high": 0.2, "gae_lambda": 0.95, "gamma": 1.0, "value_clip": 0.2}),
         ("ppo", {"kl_estimator": "k1", "kl_in": "reward", "whiten": "yes", "target_kl": 0.0, "kl_target": 0.0}),
-        ("grpo", {"old_log_probs": "sampler", "importance_cap": 0.0, "mask_truncated": False, "overlong_buffer": 0}),
+        ("grpo", {"old_log_probs": "sampler", "importance_cap": 0.0, "mask_truncated": False, "credit": "uniform"}),
     ],
 )
 def test_published_defaults(algorithm, expected):
@@ -153,8 +154,8 @@ CONTRADICTIONS = [
     ("rloo", {"reference": "base"}, "--reference"),
     ("grpo", {"importance_cap": 2.0}, "--importance-cap"),
     ("rloo", {"importance_cap": 2.0, "old_log_probs": "sampler"}, "--importance-cap"),
-    ("grpo", {"overlong_buffer": 73}, "--overlong-buffer 73"),
-    ("ppo", {"overlong_buffer": 21, "max_new_tokens": 20}, "--overlong-buffer 21"),
+    ("grpo", {"reward": "staged + length(buffer=73)"}, "length: buffer 73"),
+    ("ppo", {"reward": "length(buffer=21)", "max_new_tokens": 20}, "length: buffer 21"),
     ("grpo", {"group_size": 1}, "--group-size 1"),
     ("gspo", {"group_size": 1}, "--group-size 1"),
     ("rloo", {"group_size": 1}, "--group-size 1"),
@@ -183,7 +184,7 @@ def test_contradictions_are_refused(algorithm, given, words):
         ("ppo", {"group_size": 1}),  # the critic is its baseline
         ("gspo", {"importance_cap": 2.0, "old_log_probs": "recompute"}),
         ("gspo", {"zero_spread": "resample", "resample_rounds": 3}),
-        ("grpo", {"overlong_buffer": 72}),
+        ("grpo", {"reward": "staged + length(buffer=72)"}),
         ("ppo", {"gamma": 1.0, "gae_lambda": 1.0}),
     ],
 )
@@ -195,13 +196,13 @@ def test_what_makes_sense_is_taken(algorithm, given):
 
 OUT_OF_RANGE = (
     (0, "steps prompts epochs minibatches microbatch_rows lora_rank max_new_tokens slots keep_checkpoints group_size"),
-    (-1, "warmup overlong_buffer eval_samples eval_every eval_problems threads checkpoint_every"),
+    (-1, "warmup eval_samples eval_every eval_problems threads checkpoint_every"),
     (-0.1, "clip_low clip_high kl_coef value_clip value_coef gamma gae_lambda target_kl"),
     (0.0, "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"),
     (-1.0, "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"),
     (float("nan"), "lr clip_low kl_coef gamma importance_cap temperature"),
     (float("inf"), "lr critic_lr temperature"),
-    ("x", "reward lr_schedule old_log_probs kl_estimator kl_in critic whiten lora_targets"),
+    ("x", "reward credit lr_schedule old_log_probs kl_estimator kl_in critic whiten lora_targets"),
 )
 
 
@@ -216,7 +217,13 @@ def test_values_out_of_range_are_refused(name, value):
 
 @pytest.mark.parametrize(
     ("name", "algorithm"),
-    [("scale_rewards", "grpo"), ("loss_normalizer", "grpo"), ("ratio_level", "gspo"), ("zero_spread", "rloo")],
+    [
+        ("scale_rewards", "grpo"),
+        ("loss_normalizer", "grpo"),
+        ("ratio_level", "gspo"),
+        ("zero_spread", "rloo"),
+        ("solutions", "sft"),
+    ],
 )
 def test_unknown_choices_are_refused(name, algorithm):
     """A misspelt variant that runs as another one."""

@@ -12,7 +12,7 @@ from experiments.run_directory import RunDirectory, cut_to
 from experiments.run_options import RunOptions, resolve
 from experiments.step_metrics import length_metrics, reward_metrics
 from experiments.training import ProblemOrder, Training
-from rl.rollout import Rollout, overlong_penalty
+from rl.rollout import Rollout
 
 
 def problems(count):
@@ -166,27 +166,23 @@ def test_a_step_of_flat_groups_only_is_a_step_all_the_same(zero_spread, monkeypa
     assert used == training.sampled
 
 
-# the soft overlong penalty -----------------------------------------------------------------------------------
-
-
-def test_overlong_penalty():
-    """DAPO's three pieces: 0, a straight line, -1 at the budget; no jump and no reward for length."""
-    assert [overlong_penalty(n, 72, 20) for n in (1, 51, 52, 57, 62, 67, 72)] == [0, 0, 0, -0.25, -0.5, -0.75, -1]
-    for budget, buffer in ((72, 20), (10, 10), (5, 1)):
-        values = [overlong_penalty(n, budget, buffer) for n in range(1, budget + 1)]
-        assert all(a >= b for a, b in zip(values, values[1:], strict=False))
-        assert values[-1] == -1
-        steps = [a - b for a, b in zip(values, values[1:], strict=False)]
-        assert max(steps) <= 1 / buffer + 1e-12
-
-
 # metrics of a step -------------------------------------------------------------------------------------------
 
 
-def rollout(prompt, length, stage, reward, finish="eos", **components):
+def rollout(prompt, length, stage, reward, finish="eos", findings=None, **components):
     components = components or {"staged": reward}
     return Rollout(
-        prompt, 0, [1], [2] * length, [-1.0] * length, finish, "", (0, 0), {"stage": stage}, reward, components
+        prompt_id=prompt,
+        sample=0,
+        prompt=[1],
+        completion=[2] * length,
+        log_probs=[-1.0] * length,
+        finish=finish,
+        text="",
+        outcome={"stage": stage},
+        findings=findings or {},
+        reward=reward,
+        components=components,
     )
 
 
@@ -212,6 +208,7 @@ def test_reward_metrics_are_counts():
         "reward_std": statistics.stdev(rewards),
         "rewards/staged/mean": statistics.fmean(rewards),
         "rewards/staged/std": statistics.stdev(rewards),
+        "reward_length_correlation": statistics.correlation([4, 6, 9, 2, 3, 9, 5, 5, 7], rewards),
         "pass_rate": 3 / 9,
         "frac_reward_zero_std": 2 / 3,
         "frac_reward_zero_std/all_pass": 1 / 3,
@@ -240,14 +237,27 @@ def test_a_group_that_half_passes_without_spread_is_neither():
 def test_each_component_has_its_own_mean_and_std():
     """A sum where its parts were asked for."""
     step = [
-        rollout(0, 2, "PASSED", 0.5, staged=1.0, overlong=-0.5),
-        rollout(0, 2, "PASSED", 1.0, staged=1.0, overlong=0.0),
+        rollout(0, 2, "PASSED", 0.5, staged=1.0, style=-0.5),
+        rollout(0, 2, "PASSED", 1.0, staged=1.0, style=0.0),
     ]
     metrics = reward_metrics(step, 2)
     assert metrics["rewards/staged/mean"] == 1
     assert metrics["rewards/staged/std"] == 0
-    assert metrics["rewards/overlong/mean"] == -0.25
-    assert metrics["rewards/overlong/std"] == pytest.approx(statistics.stdev([-0.5, 0.0]))
+    assert metrics["rewards/style/mean"] == -0.25
+    assert metrics["rewards/style/std"] == pytest.approx(statistics.stdev([-0.5, 0.0]))
+
+
+def test_findings_are_counted_for_a_completion():
+    """A count for the step, a class that shadows another tool's, or the list of rules counted with the classes."""
+    first = {"style": {"bug": 2, "error": 0}, "security": {"HIGH": 1, "CWE-78": 1}, "rules": ["F841:1", "B602:2"]}
+    step = [rollout(0, 2, "PASSED", 1.0, findings=first), rollout(0, 2, "PASSED", 1.0, findings={"style": {"bug": 1}})]
+    found = {name: value for name, value in reward_metrics(step, 2).items() if name.startswith("findings/")}
+    assert found == {
+        "findings/style/bug": 1.5,
+        "findings/style/error": 0,
+        "findings/security/HIGH": 0.5,
+        "findings/security/CWE-78": 0.5,
+    }
 
 
 def test_a_single_rollout_has_no_spread():

@@ -571,7 +571,11 @@ MUTATIONS = [
     (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.std(dim=1, keepdim=True, correction=0)"),
     (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.var(dim=1, keepdim=True)"),
     (grpo, "(rewards.std() + 1e-4)", "(rewards.std(dim=1, keepdim=True) + 1e-4)"),
-    (grpo, "torch.where(spread, centered, 0.0)", "centered"),
+    (
+        grpo,
+        "torch.where(spread, centered / reward_scale(rewards, scale), 0.0)",
+        "centered / reward_scale(rewards, scale)",
+    ),
     (grpo, "clip_low=options.clip_low,", "clip_low=options.clip_high,"),
     (grpo, "batch.loss_mask,", "batch.mask,"),
     (grpo, "            batch.old_log_probs,\n", "            batch.sampled_log_probs,\n"),

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from rl import grpo, gspo, rloo
+from rl.credit import token_advantages
 from rl.learner import Learner, Settings, _slices
 from rl.lora import add_lora, lora_parameters, twin
 from rl.model import ModelConfig, init_model
 from rl.normalizer import Totals
-from rl.rollout import Rollout, length_mask, make_batch, per_token, reward_table, sampled_log_probs
+from rl.rollout import Rollout, length_mask, make_batch, reward_table, sampled_log_probs
 from rl.sample import sample
 
 CONFIG = ModelConfig("qwen3", 40, 32, 64, 2, 4, 2, 8, tie_word_embeddings=True)
@@ -55,7 +56,7 @@ def prepared(learner, rollouts, size=4):
     """The batch with GRPO's advantages."""
     batch = learner.prepare(rollouts)
     advantages = grpo.group_advantages(reward_table(rollouts, size).to(batch.mask))
-    batch.advantages = per_token(advantages, batch.mask)
+    batch.advantages = token_advantages(advantages, 1.0, rollouts, batch.mask)
     return batch
 
 
@@ -253,7 +254,6 @@ def test_masks_come_from_lengths_not_from_ids():
     ]
     assert length_mask(rollouts).tolist() == [[1, 1, 0], [1, 1, 1]]
     assert sampled_log_probs(rollouts).tolist() == [[-1, -2, 0], [-1, -1.5, -3]]
-    assert per_token(torch.tensor([[2.0, -1.0]]), length_mask(rollouts)).tolist() == [[2, 2, 0], [-1, -1, -1]]
 
 
 def test_truncated_completions_can_be_left_out_of_the_loss():

@@ -104,17 +104,17 @@ def rollout(completion, **more):
     return Rollout(0, 0, [3], completion, [-1.0] * len(completion), "eos", "", **more)
 
 
-def test_the_reward_falls_on_the_last_token_or_on_its_own_row():
-    """The reward put at the end of the padding, where it reaches no state; or a token's own reward forgotten."""
-    rollouts = [rollout([4, 0], reward=0.7), rollout([5, 6, 0], reward=9.0, token_rewards=[0.1, -0.2, 0.5])]
+def test_what_is_located_falls_on_its_token_and_the_rest_on_the_last():
+    """The reward put at the end of the padding, where it reaches no state; a part paid twice, or at the wrong token."""
+    rollouts = [rollout([4, 0], reward=0.7), rollout([5, 6, 0], reward=9.0, located=[0.1, -0.2, 0.5])]
     found = token_rewards([*rollouts, rollout([0], reward=-1.0)])
-    torch.testing.assert_close(found, torch.tensor([[0.0, 0.7, 0.0], [0.1, -0.2, 0.5], [-1.0, 0.0, 0.0]]))
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.7, 0.0], [0.1, -0.2, 9.1], [-1.0, 0.0, 0.0]]))
 
 
-def test_token_rewards_of_another_length_are_an_error():
+def test_located_rewards_of_another_length_are_an_error():
     """A row that is one token short: every reward would stand at the wrong token."""
-    with pytest.raises(ValueError, match="prompt 0: 2 token rewards for 3 tokens"):
-        token_rewards([rollout([5, 6, 0], token_rewards=[0.1, 0.2])])
+    with pytest.raises(ValueError, match="prompt 0: located: 2 numbers for 3 tokens"):
+        token_rewards([rollout([5, 6, 0], located=[0.1, 0.2])])
 
 
 # losses ----------------------------------------------------------------------------------------------------

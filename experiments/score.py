@@ -1,0 +1,222 @@
+"""Explains the reward of one program: `python experiments/score.py FILE.py --problem 12 --reward "binary * style"`.
+
+Shows the stage, each test, each finding, each component, and the program with the credit of its tokens in colour. FILE
+holds a completion as a model would write it: bare code, or text with a fenced block.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from experiments import threads  # noqa: F401 - first: it must come before torch
+
+# isort: split
+from data.problems import Problem, load_problems
+from data.prompts import extract_program
+from experiments.options import (
+    EMBEDDED,
+    bad_input_is_one_line,
+    check_at_least,
+    check_choice,
+    check_positive,
+    option,
+    parse,
+)
+from experiments.policy import Policy, load_policy
+from experiments.referee import CREDITS, Referee, locate, make_answers, reward_rollouts, start_referee
+from rewards.answer import Answer, Finding, Span
+from rewards.expression import parse as parse_reward
+from rewards.style import severity_of
+from rl.rollout import Rollout
+
+GREY, PLAIN = "\x1b[90m", "\x1b[0m"
+REDS, GREENS = (52, 88, 124, 160, 196), (22, 28, 34, 40, 46)  # of the terminal's 256 colours, from dark to bright
+
+
+@dataclass
+class ScoreOptions:
+    """Every option of score.py."""
+
+    file: str = option("", "the completion: a Python program, or text with a fenced one", "what", positional=True)
+    data: str = option("embedded", "'embedded', 'security' or the path of a JSON-lines problems file", "what")
+    problem: int = option(0, "task_id of the problem that the program answers", "what")
+    reward: str = option("staged", "the reward, an expression (docs/rewards.md)", "what")
+    credit: str = option("line", f"how the reward falls on tokens: {', '.join(CREDITS)}", "what")
+    model: str = option(EMBEDDED, "checkpoint whose tokenizer makes the tokens", "what")
+    max_new_tokens: int = option(72, "token budget of an answer, for `length`", "what")
+    cpu_seconds: float = option(1.0, "CPU time limit of the program", "machine")
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
+    colour: str = option("auto", "auto (on a terminal), always or never", "output")
+    json: bool = option(False, "print one JSON object instead", "output")
+
+
+@dataclass
+class Score:
+    """All that is known of one program's reward."""
+
+    problem: Problem
+    rollout: Rollout
+    answer: Answer
+    spans: Sequence[Span]
+    tokens: list[tuple[int, int]]  # characters of each token
+    credit: list[float] = field(default_factory=list)  # of each token: what it won or lost, or (executed) its share
+
+
+def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, referee: Referee) -> Score:
+    """Runs, analyses and rewards one completion, as run.py does it with each of its rollouts."""
+    ids = policy.tokenizer(text, add_special_tokens=False).input_ids
+    rollout = Rollout(problem.task_id, 0, [], ids, [], "eos", text, extract_program(text))
+    with referee.trial([problem], want_lines=options.credit == "executed") as trial:
+        trial.add([rollout])
+        known = trial.finish([rollout])
+    answers = make_answers(trial.problems, [rollout], known, policy, options.max_new_tokens)
+    spans = reward_rollouts([rollout], answers, parse_reward(options.reward))
+    if ids:
+        locate(options.credit, [rollout], answers, spans, policy, group_size=1)
+    credit = rollout.credit if options.credit == "executed" else rollout.located
+    return Score(problem, rollout, answers[0], spans[0], policy.decode(ids)[1], credit or [0.0] * len(ids))
+
+
+def to_json(found: Score) -> dict:
+    """The same as plain data."""
+    outcome, analysis = found.answer.outcome, found.answer.analysis
+    text = found.answer.text
+    return {
+        "total": found.rollout.reward,
+        "components": found.rollout.components,
+        "stage": outcome.stage.name,
+        "passed": outcome.passed,
+        "tests": [
+            {"test": test, "verdict": verdict.word, "error_type": verdict.error_type, "value": verdict.value}
+            for test, verdict in zip(found.problem.test_list, outcome.tests, strict=True)
+        ],
+        "error_type": outcome.error_type,
+        "line": outcome.line,
+        "findings": {
+            "failed": analysis.failed,
+            "style": [asdict(finding) for finding in analysis.style],
+            "security": [asdict(finding) for finding in analysis.security],
+        },
+        "program": list(found.answer.program),
+        "spans": [asdict(span) for span in found.spans],
+        "tokens": [
+            {"text": text[start:end], "credit": credit}
+            for (start, end), credit in zip(found.tokens, found.credit, strict=True)
+        ],
+    }
+
+
+def to_text(found: Score, options: ScoreOptions, colour: bool) -> str:
+    """For a person: a block a topic, then the program."""
+    outcome, analysis = found.answer.outcome, found.answer.analysis
+    where = f", line {outcome.line}" if outcome.line else ""
+    why = f": {outcome.error_type}{where}" if outcome.error_type else ""
+    tests = [
+        f"  {verdict.word:8}  {test}" + (f"   got {verdict.value}" if verdict.value is not None else "")
+        for test, verdict in zip(found.problem.test_list, outcome.tests, strict=True)
+    ]
+    findings = [
+        f"  line {found.line:<4} {found.rule:6} {found.severity or severity_of(found.rule):8}  {weakness(found):8} "
+        + found.message
+        for found in sorted((*analysis.style, *analysis.security), key=lambda finding: finding.line)
+    ]
+    unit = "the share of its tokens that a test executed" if options.credit == "executed" else "its tokens summed"
+    width = max(len(name) for name in found.rollout.components)
+    components = [f"  {name:{width}}  {value:7.3f}" for name, value in found.rollout.components.items()]
+    return "\n".join(
+        [
+            f"problem {found.problem.task_id}: {found.problem.text}",
+            f"stage {outcome.stage.name}, {outcome.passed} of {outcome.total} tests{why}",
+            *tests,
+            "findings" if findings else f"findings: {analysis.failed or 'none'}",
+            *findings,
+            f"reward {options.reward} = {found.rollout.reward:.3f}",
+            *components,
+            f"credit {options.credit}, of each line {unit}:",
+            *program_lines(found, colour),
+        ]
+    )
+
+
+def weakness(finding: Finding) -> str:
+    return f"CWE-{finding.cwe}" if finding.cwe else ""
+
+
+def program_lines(found: Score, colour: bool) -> list[str]:
+    """The completion, with line numbers of the program and what each line's tokens won or lost."""
+    text, start = found.answer.text, found.answer.program[0]
+    shares = bool(found.rollout.credit)
+    largest = max((abs(credit) for credit in found.credit), default=0.0)
+    lines: list[list[tuple[str, float]]] = [[]]  # of each line, the pieces of its tokens and their credit
+    for (first, last), credit in zip(found.tokens, found.credit, strict=True):
+        for index, piece in enumerate(text[first:last].split("\n")):
+            if index:
+                lines.append([])
+            if piece:
+                lines[-1].append((piece, credit))
+    shown = []
+    for number, line in enumerate(lines, start=1 - text.count("\n", 0, start)):
+        total = sum(credit for _, credit in line)
+        amount = f"{total / len(line):.2f}" if shares and line else f"{total:+.3f}" if total else ""
+        pieces = [paint(piece, credit, shares, largest) if colour else piece for piece, credit in line]
+        shown.append(f"{amount:>7} {number if number > 0 else '':>4} | {''.join(pieces)}")
+    return shown
+
+
+def paint(piece: str, credit: float, shares: bool, largest: float) -> str:
+    """Red where something was lost, green where won, the brighter the more; grey where no test came."""
+    if shares:
+        return piece if credit else f"{GREY}{piece}{PLAIN}"
+    if not credit:
+        return piece
+    ramp = REDS if credit < 0 else GREENS
+    return f"\x1b[48;5;{ramp[round(abs(credit) / largest * (len(ramp) - 1))]}m{piece}{PLAIN}"
+
+
+def find_problem(options: ScoreOptions) -> Problem:
+    problems = load_problems(options.data, "all")
+    for problem in problems:
+        if problem.task_id == options.problem:
+            return problem
+    ids = sorted(problem.task_id for problem in problems)
+    raise ValueError(f"--problem {options.problem}: {options.data} has no such task_id; it has {ids[0]} to {ids[-1]}")
+
+
+def read_completion(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text (byte {error.start})") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(ScoreOptions, arguments, "score.py", __doc__.split("\n")[0])
+    with bad_input_is_one_line("score.py"):
+        check_choice("credit", options.credit, CREDITS)
+        check_choice("colour", options.colour, ("auto", "always", "never"))
+        check_at_least(options, 1, "max_new_tokens")
+        check_positive(options, "cpu_seconds")
+        try:
+            parse_reward(options.reward)
+        except ValueError as error:
+            raise ValueError(f"--reward {error}") from None
+        text = read_completion(options.file)
+        problem = find_problem(options)
+        policy = load_policy(options.model, "", "cpu", "fp32")
+        with start_referee(1, options.cpu_seconds, options.allow_weak_sandbox) as referee:
+            found = score(options, text, problem, policy, referee)
+    if options.json:
+        print(json.dumps(to_json(found)))
+        return 0
+    terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    print(to_text(found, options, options.colour == "always" or (options.colour == "auto" and terminal)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

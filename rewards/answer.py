@@ -1,0 +1,124 @@
+"""What a reward looks at, and what it says: the records that go through this room. Plain data.
+
+    Answer (a completion and all that is known of it)  --a component-->  Value (a number, and where it comes from)
+
+A component is a pure function of an Answer. It stands in a file of its own, under its name:
+
+    def pass_rate(answer: Answer) -> Value:
+
+Spans say where in the completion a value was won or lost. They are a decomposition, not an addition: what the spans of
+a value do not account for (`Value.rest`) belongs to no place. Credit per token (rl/credit.py) is made from them.
+"""
+
+from dataclasses import dataclass
+
+from sandbox import Outcome, Stage
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding of Ruff or Bandit. Lines count from 1, columns from 0 in characters, both within the program.
+
+    rule        "F401", "B602"; "invalid-syntax" where Ruff cannot parse
+    end_line, end_column  where the place ends, the column exclusive
+    severity    Bandit's LOW, MEDIUM or HIGH; "" of Ruff, which grades nothing (rewards/style.py classes its rules)
+    confidence  Bandit's LOW, MEDIUM or HIGH; "" of Ruff
+    cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 where there is none
+    """
+
+    rule: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    severity: str
+    message: str
+    confidence: str = ""
+    cwe: int = 0
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What can be said of a program without running it (rewards/analysis.py).
+
+    parses     Python's own parser takes the text, as the sandbox would compile it
+    error      (line, column) at which the parser gave up; None where it parses, or where it names no place
+    style      Ruff's findings
+    security   Bandit's findings
+    failed     why nothing is known ("too large", "crash"), else "". Such a program is paid by no component that
+               looks at findings
+    """
+
+    parses: bool
+    error: tuple[int, int] | None = None
+    style: tuple[Finding, ...] = ()
+    security: tuple[Finding, ...] = ()
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completion with everything that a component may look at.
+
+    text          the whole completion
+    program       [start, end), the characters of the text that were executed
+    fenced        whether the program stood in a fenced code block that was opened and closed
+    outcome       what the program did in the sandbox
+    entry_point   the function that the tests call; "" where whole programs are run
+    reference     a solution of the problem; "" where there is none
+    analysis      None unless a component that needs it was asked for (expression.needs_analysis)
+    peers         the outcomes of all answers to the same problem, this one's included
+    worlds        of each simulated world that it acted in, the stage (rewards/simulator.py)
+    tokens        length of the completion in tokens
+    budget        most tokens that it could have had
+    token_starts  for each token, the character that its first byte belongs to; empty where tokens are not known
+    """
+
+    text: str
+    program: tuple[int, int]
+    outcome: Outcome
+    fenced: bool = False
+    entry_point: str = ""
+    reference: str = ""
+    analysis: Analysis | None = None
+    peers: tuple[Outcome, ...] = ()
+    worlds: tuple[int, ...] = ()
+    tokens: int = 0
+    budget: int = 0
+    token_starts: tuple[int, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """The program's text."""
+        return self.text[self.program[0] : self.program[1]]
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome.stage == Stage.PASSED
+
+    @property
+    def parses(self) -> bool:
+        """Whether it compiled. The sandbox's word: it alone has compiled the very text that was executed."""
+        return self.outcome.stage != Stage.SYNTAX_ERROR
+
+
+@dataclass(frozen=True)
+class Span:
+    """The characters [start, end) of a completion, and how much of the value was won (or, below 0, lost) there."""
+
+    start: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a component pays, and the places that account for part of it."""
+
+    value: float
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def rest(self) -> float:
+        """What belongs to no place."""
+        return self.value - sum(span.value for span in self.spans)

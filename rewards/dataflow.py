@@ -1,0 +1,174 @@
+"""Data flow: does the program compute its values from the same others as the reference? A term of arXiv 2605.21180.
+
+The paper takes the data-flow match of CodeBLEU (Ren et al. 2020, arXiv 2009.10297, section 3.3): the share of the
+reference's edges that the program has, too, after its variables are renamed in order of appearance. An edge says that a
+variable is computed from others. Ours are read off Python's own syntax tree:
+
+    c = a + b      c from a and b; so for `c += b` (c from b and c), `for c in a`, `with a as c`, `c[k] = a`, `c.add(a)`
+    return c       the result from c; so for `yield`
+
+Names that the program does not bind itself (len, sorted) are no variables; scopes and the order of statements are not
+looked at. That much is CodeBLEU's, too. Three things are not, as its share can be had without the reference's logic:
+ - CodeBLEU has an edge for each use of a variable. After renaming that says only that a second, a third variable is
+   mentioned, and `x` on a line by itself earns it. Left out; the result is there in its place.
+ - An edge counts once, and the matches are divided by the larger of the two numbers of edges, not by the reference's:
+   a text with all edges that there are would have all of the reference's.
+ - Code that the entry point does not reach has no edges: behind a return, under `if False`, at the top level but
+   never mentioned. Not covered: code that is not reached for a reason that no syntax shows (`if 1 > 2`).
+"""
+
+import ast
+from functools import lru_cache
+
+from rewards.answer import Answer, Value
+from rewards.places import is_sum, parse, per_token_value, placed
+
+Edge = tuple[int, tuple[int, ...]]  # a variable's number (or RESULT), those that it is computed from, ascending
+
+RESULT = -1
+MOST_NODES = 2000  # of a syntax tree; many more would take seconds in the worst case
+
+_ENDS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
+
+
+def dataflow(answer: Answer, *, per_token: float = 0) -> Value:
+    """The match less 0.5, but not less than 0, spread over the program: in [0, 0.5]. 0 if it does not parse.
+
+    per_token=1, the paper's form: each token of the program earns this. The total then grows with length.
+    Also 0 for a program (or a reference) too large or too deeply nested to be looked at.
+    ValueError where there is no reference, or per_token=1 and the tokens are not known.
+    """
+    summed = is_sum(per_token, "dataflow")
+    if not answer.reference:
+        raise ValueError("dataflow: the problem has no reference solution")
+    value = max(0.0, match(answer) - 0.5) if answer.parses else 0.0
+    return per_token_value(answer, [(*answer.program, value)]) if summed else placed(value, *answer.program)
+
+
+def match(answer: Answer) -> float:
+    """Edges that program and reference share / the larger number of edges: in [0, 1]; 0 if the reference has none."""
+    expected = _reference_edges(answer.reference, answer.entry_point)
+    found = edges(answer.source, answer.entry_point) if expected else frozenset()
+    return len(expected & found) / max(len(expected), len(found), 1)
+
+
+def edges(source: str, entry_point: str) -> frozenset[Edge]:
+    """The data flow of what the entry point reaches ("": of a whole program), variables numbered as they appear.
+
+    Example: `def f(a, b): c = a + b; return c` has (2, (0, 1)) and (RESULT, (2,)). No edges for a text that cannot be
+    parsed, or has more than MOST_NODES nodes.
+    """
+    tree = parse(source)
+    if tree is None:
+        return frozenset()
+    try:
+        nodes = [node for statement in _reached(tree, entry_point) for node in _live(statement)]
+        return _numbered(nodes) if len(nodes) <= MOST_NODES else frozenset()
+    except RecursionError:  # nested deeper than we go: no honest program
+        return frozenset()
+
+
+_reference_edges = lru_cache(maxsize=1024)(edges)  # a group of answers, and every epoch, ask for the same
+
+
+def _numbered(nodes: list[ast.AST]) -> frozenset[Edge]:
+    """The nodes' edges between variables, each name replaced by its number in order of appearance."""
+    bound = {name for node in nodes if (name := _binds(node))}
+    names = [_binds(node) or getattr(node, "id", None) for node in nodes]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name in bound))}
+    found = set()
+    for node in nodes:
+        for target, sources in _edges_of(node):
+            variables = tuple(sorted({numbers[name] for name in sources if name in bound}))
+            if variables and (target is None or target in bound):
+                found.add((RESULT if target is None else numbers[target], variables))
+    return frozenset(found)
+
+
+def _binds(node: ast.AST) -> str | None:
+    """The variable that a node gives a value to, if it does."""
+    match node:
+        case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+            return name
+    return None
+
+
+def _edges_of(node: ast.AST) -> list[tuple[str | None, list[str]]]:
+    """Where values meet names at this node: (name, or None for the result; names that are read)."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            return [edge for target in targets for edge in _computed(target, value)]
+        case ast.AugAssign(target=target, value=value):
+            return [(name, [name, *read]) for name, read in _computed(target, value)]
+        case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+            return _computed(target, value)
+        case ast.For() | ast.AsyncFor() | ast.comprehension():
+            return _computed(node.target, node.iter)
+        case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+            return _computed(target, value)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=target), args=arguments)):
+            return [edge for argument in arguments for edge in _computed(target, argument)]
+        case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value) | ast.YieldFrom(value=value):
+            return [(None, _read(value))]
+    return []
+
+
+def _computed(target: ast.expr, value: ast.expr) -> list[tuple[str | None, list[str]]]:
+    """`a, b = c, d` pair by pair; else every name of the target from all that the value reads."""
+    match target, value:
+        case (ast.Tuple() | ast.List(), ast.Tuple() | ast.List()) if len(target.elts) == len(value.elts):
+            pairs = zip(target.elts, value.elts, strict=True)
+            return [edge for left, right in pairs for edge in _computed(left, right)]
+        case (ast.Tuple() | ast.List(), _):
+            return [edge for left in target.elts for edge in _computed(left, value)]
+    while isinstance(target, (ast.Subscript, ast.Attribute, ast.Starred)):  # `d[k] = v` changes d
+        target = target.value
+    return [(target.id, _read(value))] if isinstance(target, ast.Name) else []
+
+
+def _read(value: ast.expr) -> list[str]:
+    return [node.id for node in _live(value) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+
+
+def _live(node: ast.AST) -> list[ast.AST]:
+    """The node and all below it, in the order of the text, without what a return or a constant condition cuts off."""
+    nodes: list[ast.AST] = []
+    _add_live(node, nodes)
+    return nodes
+
+
+def _add_live(node: ast.AST, nodes: list[ast.AST]) -> None:
+    nodes.append(node)
+    skipped = ""
+    if isinstance(node, (ast.If, ast.While, ast.IfExp)) and isinstance(node.test, ast.Constant):
+        skipped = "orelse" if node.test.value else "body"
+    for field, value in ast.iter_fields(node):
+        if field == skipped:
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                _add_live(child, nodes)
+            if isinstance(child, _ENDS):
+                break
+
+
+def _reached(tree: ast.Module, entry_point: str) -> list[ast.stmt]:
+    """The top-level statements that bind the entry point, or a name that one of them mentions, and so on.
+
+    Without an entry point it begins with all that are no functions and classes.
+    """
+    binding: dict[str, list[ast.stmt]] = {"": []}
+    for statement in tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            binding[statement.name] = [statement]  # of two of one name the second is called
+            continue
+        binding[""].append(statement)
+        for name in {name for node in _live(statement) if (name := _binds(node))}:
+            binding.setdefault(name, []).append(statement)
+    reached, names = {}, [entry_point]
+    for name in names:  # grows as it is gone through
+        for statement in binding.pop(name, []):
+            if id(statement) not in reached:
+                reached[id(statement)] = statement
+                names += [node.id for node in _live(statement) if isinstance(node, ast.Name)]
+    return sorted(reached.values(), key=lambda statement: (statement.lineno, statement.col_offset))
