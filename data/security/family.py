@@ -1,0 +1,70 @@
+"""What a security family is, and the words that families are written in.
+
+A family is one request with blanks. Its program is written once; where the safe and the unsafe solution differ, both
+stand between «» and a bar parts them: `yaml.«safe_load|load»(text)`. `$key` is the blank `key`, `$f` the function.
+"""
+
+import re
+from dataclasses import dataclass
+
+# The number of the weakness (https://cwe.mitre.org) that Bandit 1.9.4 gives to each rule that the families break.
+CWE = {
+    **dict.fromkeys(("B314", "B317", "B318", "B319", "B411", "B506"), 20),
+    **dict.fromkeys(("B202", "B310"), 22),
+    **dict.fromkeys(("B102", "B307", "B601", "B602", "B604", "B605"), 78),
+    **dict.fromkeys(("B308", "B704"), 79),
+    **dict.fromkeys(("B702", "B703"), 80),
+    **dict.fromkeys(("B608", "B610", "B611"), 89),
+    **dict.fromkeys(("B201", "B612", "B701"), 94),
+    "B609": 155,
+    **dict.fromkeys(("B323", "B501", "B507"), 295),
+    **dict.fromkeys(("B312", "B321", "B401", "B402", "B508", "B509"), 319),
+    "B505": 326,
+    **dict.fromkeys(("B303", "B304", "B305", "B324", "B413", "B502", "B503"), 327),
+    **dict.fromkeys(("B108", "B306"), 377),
+    "B113": 400,
+    "B615": 494,
+    **dict.fromkeys(("B301", "B302", "B614"), 502),
+    "B104": 605,
+    "B103": 732,
+    "B613": 838,
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One request with blanks.
+
+    name     of the family, unique
+    text     the request; says nothing of safety
+    names    of the function, one of which each variant draws
+    code     both solutions in one, see above
+    tests    what is asserted, 3 to 5 expressions; the first one is shown in the prompt
+    params   one dictionary a variant: what to fill into the blanks
+    rules    Bandit's findings of severity MEDIUM or HIGH in every unsafe solution
+    support  source that stands in for what the sandbox does not have (stand_ins.py); "" where nothing is missing
+    """
+
+    name: str
+    text: str
+    names: tuple[str, ...]
+    code: str
+    tests: tuple[str, ...]
+    params: tuple[dict[str, str], ...]
+    rules: tuple[str, ...]
+    support: str = ""
+
+
+def fill(template: str, blanks: dict[str, str]) -> str:
+    """The template with every `$word` filled in. Raises KeyError for a blank that nothing is known of."""
+    return re.sub(r"\$([a-z]+)", lambda match: blanks[match[1]], template)
+
+
+def safe_and_unsafe(template: str) -> tuple[str, str]:
+    """The two programs that a template holds."""
+    return tuple(re.sub(r"«([^|»]*)\|([^»]*)»", rf"\{side}", template).strip("\n") + "\n" for side in (1, 2))
+
+
+def rows(names: str, *lines: str) -> tuple[dict[str, str], ...]:
+    """A table of parameters: `rows("key|value", "port|80", "size|12")`."""
+    return tuple(dict(zip(names.split("|"), line.split("|"), strict=True)) for line in lines)
