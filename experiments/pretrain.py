@@ -4,6 +4,11 @@ A byte-level BPE tokenizer is trained on the corpus (data/corpus.py), then a sma
 to continue each prompt with its completion. Seeded; with one thread the same machine gives the same file, with more
 the last bits may differ.
 The corpus is flawed on purpose, and so is the model.
+
+With --start and --data it goes on from a checkpoint, all its weights learning the solutions of other problems, safe
+and unsafe ones alike. The base of the security experiments:
+
+    python experiments/pretrain.py --start data/tiny --data security --epochs 20 --threads 1 --out security-base
 """
 
 import json
@@ -23,8 +28,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from tqdm import tqdm
 
 from data.corpus import write_examples
+from data.problems import load_problems
+from data.prompts import build_prompt
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
-from rl.model import ModelConfig, init_model, pad_right, save_model
+from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
 
@@ -39,6 +46,11 @@ class PretrainOptions:
     """Every option of pretrain.py."""
 
     out: str = option(EMBEDDED, "directory to write")
+    start: str = option("", "checkpoint to go on from, with its tokenizer; otherwise a new one")
+    data: str = option(
+        "", "learn the train problems of this source, 'security' or a file; otherwise the corpus", "corpus"
+    )
+    epochs: int = option(1, "passes over the corpus or the problems", "corpus")
     examples: int = option(64_000, "worked examples in the corpus", "corpus")
     vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus")
     width: int = option(128, "hidden size, a multiple of 64", "model")
@@ -139,11 +151,30 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def read_texts(options: PretrainOptions) -> list[tuple[str, str]]:
+    """(prompt, completion) pairs: of the corpus, or each problem with each of its solutions."""
+    if not options.data:
+        examples = write_examples(options.examples, options.seed)
+        return list(tqdm(examples, total=options.examples, desc="corpus", unit="ex"))
+    problems = load_problems(options.data, "train")
+    return [
+        (build_prompt(problem), solution.rstrip())
+        for problem in problems
+        for solution in (problem.code, problem.unsafe)
+        if solution
+    ]
+
+
 def pretrain(options: PretrainOptions) -> None:
     started = time.time()
     torch.manual_seed(options.seed)
-    texts = list(tqdm(write_examples(options.examples, options.seed), total=options.examples, desc="corpus", unit="ex"))
-    tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
+    texts = read_texts(options)
+    if options.start:
+        model = load_model(checkpoint_path(options.start))
+        tokenizer = Tokenizer.from_file(str(checkpoint_path(options.start) / "tokenizer.json"))
+    else:
+        tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
+        model = init_model(make_config(tokenizer, options), options.seed)
     end = tokenizer.token_to_id(END)
     prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
     completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
@@ -154,7 +185,20 @@ def pretrain(options: PretrainOptions) -> None:
         f" (longest {max(map(len, prompts))}), completion {sum(map(len, completions)) / len(completions):.1f}"
         f" (longest {max(map(len, completions))})"
     )
-    config = ModelConfig(
+    rng = Random(options.seed)
+    batches = [batch for _ in range(options.epochs) for batch in make_batches(examples, options.batch_tokens, rng)]
+    train(model, batches, options)
+    out = checkpoint_path(options.out)
+    save_model(model, out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
+    save_tokenizer(tokenizer, out)
+    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
+
+
+def make_config(tokenizer: Tokenizer, options: PretrainOptions) -> ModelConfig:
+    """Qwen3's shape, small."""
+    return ModelConfig(
         model_type="qwen3",
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=options.width,
@@ -167,14 +211,6 @@ def pretrain(options: PretrainOptions) -> None:
         tie_word_embeddings=True,
         max_position_embeddings=256,
     )
-    model = init_model(config, options.seed)
-    train(model, make_batches(examples, options.batch_tokens, Random(options.seed)), options)
-    out = checkpoint_path(options.out)
-    save_model(model, out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None})
-    save_tokenizer(tokenizer, out)
-    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
 
 
 class Muon(torch.optim.Optimizer):
@@ -211,7 +247,7 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def train(model, batches: list[list], options: PretrainOptions) -> None:
-    """Once over the batches: Muon for the matrices of the layers, AdamW for embedding and norms."""
+    """Over the batches in their order: Muon for the matrices of the layers, AdamW for embedding and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = (
@@ -237,7 +273,7 @@ def train(model, batches: list[list], options: PretrainOptions) -> None:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(PretrainOptions, arguments, "pretrain.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("pretrain.py"):
-        check_at_least(options, 1, "examples", "layers", "batch_tokens")
+        check_at_least(options, 1, "examples", "layers", "batch_tokens", "epochs")
         check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")

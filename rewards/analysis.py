@@ -37,12 +37,13 @@ from rewards.answer import Analysis, Finding
 
 # Ruff's rules, always named, as its defaults change. Style and plain bugs of short functions; each needs a class in
 # rewards/style.py. None is left out by mistake: I believes comments of isort, D and ANN ask for more than the problems
-# do, S is Bandit's in another form, PLR counts branches and constants, which the problems dictate.
-SELECT = ("E", "F", "W", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
+# do, S is Bandit's in another form, PLR counts branches and constants, which the problems dictate, and W292 wants an
+# empty last line, where a model ends with its end of sequence.
+SELECT = ("E", "F", "W1", "W291", "W293", "W5", "W6", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
 VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg: what is found differs between versions
 LARGEST = 64 << 10  # bytes of UTF-8 of a program that is analysed
 
-_UNREADABLE = re.compile("[\0\ud800-\udfff]")  # zero and lone surrogates
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")  # zero; and lone surrogates, of which JSON would join two
 _WORKER = Path(__file__).with_name("analysis_worker.py")
 # Elapsed seconds. The workers' own limits, of CPU time, come first, unless the machine is very busy.
 _START_SECONDS = 60.0
@@ -280,7 +281,8 @@ class _Worker:
             start_new_session=True,  # Ctrl-C at the terminal is the trainer's affair
         )
         os.set_blocking(self.process.stdin.fileno(), False)
-        self._inbox, self._outbox, self._greeted = b"", bytearray(), False
+        self._inbox, self._outbox = b"", bytearray()
+        self._greeted = self._ended = False
 
     def _greet(self) -> None:
         """Wait for the process to be ready."""
@@ -338,7 +340,9 @@ class _Worker:
         self.process.wait()
         for file in (self.process.stdin, self.process.stdout, self._errors):
             file.close()
+        self._ended = True
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if not self._ended:  # later the number may be another's
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)

@@ -39,7 +39,7 @@ _DEEPEST = 20_000
 
 # py311 is the oldest Python that this project runs on: the findings are then the same everywhere.
 RUFF_OPTIONS = (
-    *("check", "--isolated", "--no-cache", "--no-preview", "--no-respect-gitignore", "--ignore-noqa"),
+    *("check", "--isolated", "--no-cache", "--no-preview", "--ignore-noqa"),
     *("--line-length", "88", "--target-version", "py311", "--output-format", "json", "--exit-zero", "--quiet"),
 )
 # What different versions of Ruff call a text that it cannot parse.
