@@ -151,17 +151,19 @@ def program_lines(found: Score, colour: bool) -> list[str]:
     shares = bool(found.rollout.credit)
     largest = max((abs(credit) for credit in found.credit), default=0.0)
     lines: list[list[tuple[str, float]]] = [[]]  # of each line, the pieces of its tokens and their credit
+    counted: list[list[float]] = [[]]  # the credit of the tokens that begin on it: one may go on to the next
     for (first, last), credit in zip(found.tokens, found.credit, strict=True):
+        counted[-1].append(credit)
         for index, piece in enumerate(text[first:last].split("\n")):
             if index:
                 lines.append([])
-            if piece:
-                lines[-1].append((piece, credit))
+                counted.append([])
+            lines[-1].append((piece, credit))
     shown = []
-    for number, line in enumerate(lines, start=1 - text.count("\n", 0, start)):
-        total = sum(credit for _, credit in line)
-        amount = f"{total / len(line):.2f}" if shares and line else f"{total:+.3f}" if total else ""
-        pieces = [paint(piece, credit, shares, largest) if colour else piece for piece, credit in line]
+    for number, (line, credits) in enumerate(zip(lines, counted, strict=True), start=1 - text.count("\n", 0, start)):
+        total = sum(credits)
+        amount = f"{total / len(credits):.2f}" if shares and credits else f"{total:+.3f}" if total else ""
+        pieces = [paint(piece, credit, shares, largest) if colour and piece else piece for piece, credit in line]
         shown.append(f"{amount:>7} {number if number > 0 else '':>4} | {''.join(pieces)}")
     return shown
 

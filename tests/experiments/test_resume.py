@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from data.problems import EMBEDDED
 from experiments import run
 from experiments.policy import load_policy
 from rl.lora import add_lora, lora_parameters, save_adapter
 
+pytestmark = pytest.mark.usefixtures("quick_runs")
 ROOT = Path(__file__).parent.parent.parent
 SMALL = (
     "--steps 6 --prompts 3 --group-size 4 --eval-problems 3 --eval-samples 1 --eval-every 2 --checkpoint-every 3 "
@@ -80,20 +80,12 @@ for arguments, lines in json.loads(sys.argv[1]):
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_drawing():
-    """Curves take longer than the steps that they show; test_run.py looks at them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "draw_curves", lambda *_: None)
-        yield
-
-
 @pytest.fixture(scope="module")
-def started(tmp_path_factory):
+def started(few_problems, tmp_path_factory):
     """The killed runs, started in a process of their own, so that the others can be done meanwhile."""
     path = tmp_path_factory.mktemp("killed")
     make_adapter(path / "adapter")
-    make_problems(path / "problems.jsonl")
+    shutil.copy(few_problems, path / "problems.jsonl")
     commands = [(arguments(path, name), lines) for name, (_, lines) in RUNS.items()]
     process = subprocess.Popen(
         [sys.executable, "-c", KILLER, json.dumps(commands)],
@@ -110,7 +102,7 @@ def started(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(started, tmp_path_factory):
+def whole(started, quick_runs, tmp_path_factory):
     """The same runs, not stopped."""
     path = tmp_path_factory.mktemp("whole")
     shutil.copytree(started[0] / "adapter", path / "adapter")
@@ -136,15 +128,6 @@ def arguments(path, name):
     words = f"{SMALL} {RUNS[name][0]} --out {{out}}".split()
     names = {"problems": path / "problems.jsonl", "adapter": path / "adapter", "out": path / name}
     return [word.format(**names) for word in words]
-
-
-def make_problems(path):
-    """A few of the embedded problems: quick to read, and few enough for a second pass over them within six steps."""
-    chosen = []
-    for split, count in (("train", 13), ("valid", 3), ("test", 3)):
-        lines = (EMBEDDED / f"{split}.jsonl").read_text().splitlines()
-        chosen += lines[:: len(lines) // count][:count]
-    path.write_text("".join(line + "\n" for line in chosen))
 
 
 def make_adapter(path):
