@@ -31,7 +31,7 @@ from data.corpus import write_examples
 from data.problems import load_problems
 from data.prompts import build_prompt
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
-from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
+from rl.model import Decoder, ModelConfig, init_model, load_model, pad_right, save_model
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
 
@@ -165,16 +165,21 @@ def read_texts(options: PretrainOptions) -> list[tuple[str, str]]:
     ]
 
 
-def pretrain(options: PretrainOptions) -> None:
-    started = time.time()
-    torch.manual_seed(options.seed)
-    texts = read_texts(options)
+def make_model(options: PretrainOptions, texts: list[tuple[str, str]]) -> tuple[Decoder, Tokenizer]:
+    """The checkpoint to go on from, or new weights and a tokenizer of the texts."""
     if options.start:
-        model = load_model(checkpoint_path(options.start))
-        tokenizer = Tokenizer.from_file(str(checkpoint_path(options.start) / "tokenizer.json"))
-    else:
-        tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
-        model = init_model(make_config(tokenizer, options), options.seed)
+        directory = checkpoint_path(options.start)
+        model = load_model(directory)
+        if not (directory / "tokenizer.json").is_file():
+            raise ValueError(f"--start {options.start}: no tokenizer.json")
+        return model, Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
+    return init_model(make_config(tokenizer, options), options.seed), tokenizer
+
+
+def pretrain(options: PretrainOptions, texts: list[tuple[str, str]], model: Decoder, tokenizer: Tokenizer) -> None:
+    """Trains on the texts, writes the checkpoint."""
+    started = time.time()
     end = tokenizer.token_to_id(END)
     prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
     completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
@@ -277,8 +282,11 @@ def main(arguments: list[str] | None = None) -> int:
         check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
-    threads.use(options.threads, options.width)
-    pretrain(options)
+        threads.use(options.threads, options.width)
+        torch.manual_seed(options.seed)
+        texts = read_texts(options)
+        model, tokenizer = make_model(options, texts)
+    pretrain(options, texts, model, tokenizer)
     return 0
 
 

@@ -10,7 +10,8 @@ from experiments import bench, bench_rewards
 
 def test_a_small_run_says_what_each_way_costs(capsys):
     """A benchmark that has drifted from the services, or that times a way which does nothing."""
-    bench.main(["rewards", "--completions", "3", "--repeats", "1", "--naive", "1", "--slots", "1", "--steps", "1", "--json"])
+    arguments = "--completions 3 --repeats 1 --naive 1 --slots 1 --steps 1 --json"
+    bench.main(["rewards", *arguments.split()])
     record = json.loads(capsys.readouterr().out)
     assert set(record["milliseconds"]) == {"tests", "analysis", "both", "naive"}
     assert all(value > 0 for value in record["milliseconds"].values())

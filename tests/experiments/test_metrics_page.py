@@ -42,8 +42,9 @@ def test_every_metric_is_on_the_page_and_every_line_of_the_page_is_logged(quick_
     """A metric that nobody can look up, a renamed one whose old name stays on the page; and a number that is none."""
     logged = set()
     for algorithm, options in RUNS.items():
-        arguments = ["--data", str(few_problems), "--algo", algorithm, "--steps", "1", "--prompts", "4", "--eval-problems", "1", *options]
-        arguments += ["--eval-samples", "0", "--eval-every", "1", "--checkpoint-every", "0", "--threads", "1"]
+        arguments = ["--algo", algorithm, "--data", str(few_problems), "--steps", "1", "--prompts", "4", *options]
+        arguments += ["--eval-problems", "1", "--eval-samples", "0", "--eval-every", "1", "--checkpoint-every", "0"]
+        arguments += ["--threads", "1"]
         assert run.main([*arguments, "--out", str(tmp_path / algorithm)]) == 0
         for line in (tmp_path / algorithm / "metrics.jsonl").read_text().splitlines():
             metrics = json.loads(line, parse_constant=lambda name: float("nan"))

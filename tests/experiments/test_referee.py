@@ -95,9 +95,14 @@ def test_in_pieces_as_at_once(policy, referee):
 def test_a_trial_that_is_left_takes_its_programs_back(policy, referee):
     """A step that was interrupted, and whose programs hold the slots of the next."""
     loops = make(policy, *(f"def f(x):\n    while x < {n}: x = x % 2" for n in range(3, 15)))
-    with pytest.raises(KeyboardInterrupt), referee.trial([PROBLEM]) as trial:
-        trial.add(loops)
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with referee.trial([PROBLEM]) as trial:
+            trial.add(loops)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     _, [(outcome, _)] = judged(referee, make(policy, GOOD))
     assert outcome.stage.name == "PASSED"
 

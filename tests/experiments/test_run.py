@@ -32,23 +32,43 @@ FILES = {"config.json", "metrics.jsonl", "rollouts.jsonl", "summary.json", "curv
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Two steps of the main command, as a user would start it."""
-    out = tmp_path_factory.mktemp("runs") / "gspo"
-    command = [
-        sys.executable,
-        "experiments/run.py",
-        "--algo",
-        "gspo",
-        "--reward",
-        "staged",
-        "--out",
-        str(out),
-        *SMALL,
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return out, done
+def started(few_problems, tmp_path_factory):
+    """Two runs of the main command, as a user would start them, side by side: of two steps, and of too many."""
+    out = tmp_path_factory.mktemp("runs")
+    few = [*SMALL, "--algo", "gspo", "--reward", "staged"]
+    many = [*SMALL, "--steps", "500", "--eval-problems", "1", "--data", str(few_problems)]
+    with start(out / "finished", few) as finished, start(out / "stopped", many) as stopped:
+        yield out, finished, stopped
+        stopped.kill()  # unless it has been stopped
+
+
+def start(out, options):
+    command = [sys.executable, "experiments/run.py", "--out", str(out), *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def stopped(started):
+    """The run of too many steps, interrupted as soon as it has done two: its directory, exit status and stderr."""
+    path, _, process = started
+    metrics = path / "stopped" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline, "no step within a minute"
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    return path / "stopped", process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def finished(started, stopped):
+    """The run of two steps: its directory and what it printed. The other is interrupted first, lest it goes on."""
+    path, process, _ = started
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return path / "finished", output
 
 
 def read_lines(path):
@@ -57,15 +77,15 @@ def read_lines(path):
 
 def test_run_directory_is_complete(finished):
     """A run that ends without one of its files, or with one that cannot be read."""
-    out, done = finished
+    out, printed = finished
     assert {p.name for p in out.iterdir()} == FILES | {"best", "checkpoint-2"}
     config = json.loads((out / "config.json").read_text())
     assert config["algo"] == "gspo"
     assert config["clip_low"] == 3e-4  # resolved, though not given
     assert config["critic"] is None  # GSPO has none
     assert {"git_commit", "versions", "device"} <= config.keys()
-    assert "before" in done.stdout
-    assert "after" in done.stdout
+    assert "before" in printed
+    assert "after" in printed
 
 
 def test_metrics_of_a_run(finished):
@@ -126,13 +146,15 @@ def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
     assert "greedy_pass@1" in capsys.readouterr().out
 
 
-def test_same_seed_same_run(tmp_path, monkeypatch):
+def test_same_seed_same_run(few_problems, tmp_path, monkeypatch):
     """Anything drawn from a clock, a hash or a shared generator; for the other algorithms see test_resume.py."""
     monkeypatch.setattr(run, "draw_curves", lambda *_: None)  # slower than the steps that they show
     metrics = []
     for name in ("a", "b"):
         arguments = [
             *SMALL,
+            "--data",
+            str(few_problems),
             "--algo",
             "ppo",
             "--eval-problems",
@@ -150,25 +172,11 @@ def test_same_seed_same_run(tmp_path, monkeypatch):
     assert weights[0] == weights[1]
 
 
-def test_interrupt_leaves_a_readable_run(tmp_path):
+def test_interrupt_leaves_a_readable_run(stopped):
     """Ctrl-C that loses the metrics so far, or ends in a traceback."""
-    out = tmp_path / "stopped"
-    small = [*SMALL, "--steps", "500", "--eval-problems", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "experiments/run.py", "--out", str(out), *small],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    out, status, errors = stopped
     metrics = out / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
-        assert time.monotonic() < deadline, "no step within a minute"
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert status == 130
     assert "Traceback" not in errors
     assert {p.name for p in out.iterdir()} - {"best"} == FILES
     summary = json.loads((out / "summary.json").read_text())
@@ -230,13 +238,18 @@ def spoiled(tmp_path):
         ("--device gpu", ["--device", "gpu", "auto, cpu, cuda"]),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, spoiled, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments, words, spoiled, few_problems, tmp_path, monkeypatch, capsys
+):
     """A traceback, a wrong exit status, a default used in silence, or a run directory left half-written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     before = sorted(tmp_path.rglob("*"))
+    given = arguments.format(**spoiled).split()
+    if "--resume" not in given:  # which stands alone; the last --data counts
+        given = ["--data", str(few_problems), *given]
     with pytest.raises(SystemExit) as caught:
-        run.main(arguments.format(**spoiled).split())
+        run.main(given)
     error = capsys.readouterr().err
     assert caught.value.code == 2
     assert error.count("\n") == 1, error
@@ -244,11 +257,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments, words, spoiled, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_weak_sandbox_is_refused_unless_allowed(tmp_path, monkeypatch, capsys):
+def test_weak_sandbox_is_refused_unless_allowed(few_problems, tmp_path, monkeypatch, capsys):
     """Training that starts without a word where nothing keeps a program from the trainer's files."""
     monkeypatch.setattr("sandbox.layers.missing_minimum", lambda status: ["resource limits"])
     monkeypatch.setattr(run, "draw_curves", lambda *_: None)
-    arguments = [*SMALL, "--steps", "1", "--eval-every", "0", "--out", str(tmp_path / "run")]
+    few = [*SMALL, "--data", str(few_problems), "--steps", "1", "--eval-every", "0"]
+    arguments = [*few, "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as caught:
         run.main(arguments)
     error = capsys.readouterr().err

@@ -69,11 +69,11 @@ def test_executed_shows_shares(tools):
     name = PROBLEM.entry_point
     text = f"def {name}(x):\n    if x is None:\n        return 1\n    return x"
     options, found = explain(tools, text, credit="executed")
-    lines = score.to_text(found, options, colour=False).split("\n")
+    lines = score.to_text(found, options, colour=False).split("\n")  # a line break goes with the next indentation
     assert [line.split("|")[0].split() for line in lines[-4:]] == [
         ["1.00", "1"],
         ["1.00", "2"],
-        ["0.00", "3"],
+        ["0.25", "3"],
         ["1.00", "4"],
     ]
 
