@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, option
+from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, nearest, option
 from experiments.policy import SOLUTIONS
 from experiments.referee import CREDITS
+from experiments.step_metrics import STEADY, STEADY_GROUPS
 from rewards.answer import Analysis, Answer
 from rewards.expression import COMPONENTS, PAPERS, evaluate
 from rewards.schedule import parse_schedule
@@ -270,8 +271,12 @@ def check_reward(options: RunOptions) -> None:
     """
     try:
         schedule = parse_schedule(options.reward, options.steps)
+        steady = STEADY + (STEADY_GROUPS if options.group_size > 1 else ())
         for phase in schedule.phases:
             evaluate(phase.expression, example_answer(options.max_new_tokens))
+            if phase.when and phase.when.metric not in steady:
+                near = nearest(phase.when.metric, steady) or f"; there are {', '.join(steady)}"
+                raise ValueError(f"{options.reward}: when {phase.when.metric}: no step would have it{near}")
     except ValueError as error:
         raise ValueError(f"--reward {error}") from None
 

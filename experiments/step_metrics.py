@@ -9,6 +9,11 @@ from experiments.referee import has_passed
 from rl.rollout import Rollout, has_spread, reward_table
 from sandbox import Stage
 
+# What every step of a run that samples has (the second row: if groups are more than one sample), so that a schedule can
+# wait for it.
+STEADY = ("reward", "reward_std", "pass_rate", *(f"stages/{stage.name}" for stage in Stage))
+STEADY_GROUPS = ("frac_reward_zero_std", "frac_all_pass", "frac_all_fail")
+
 
 def length_metrics(rollouts: list[Rollout]) -> dict[str, float]:
     """Completion lengths in tokens, of all and of those that ended by themselves; the share that did not."""

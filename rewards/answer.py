@@ -45,7 +45,7 @@ class Analysis:
     error      (line, column) at which the parser gave up; None where it parses, or where it names no place
     style      Ruff's findings
     security   Bandit's findings
-    failed     why nothing is known ("too large", "crash"), else "". Such a program is paid by no component that
+    failed     why nothing is known ("too large", "too many findings", "timeout", "crash: ..."), else "". Such a program is paid by no component that
                looks at findings
     """
 
