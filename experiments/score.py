@@ -28,7 +28,7 @@ from experiments.options import (
 from experiments.policy import Policy, load_policy
 from experiments.referee import CREDITS, Referee, locate, make_answers, reward_rollouts, start_referee
 from rewards.answer import Answer, Finding, Span
-from rewards.expression import parse as parse_reward
+from rewards.language import parse as parse_reward
 from rewards.style import severity_of
 from rl.rollout import Rollout
 

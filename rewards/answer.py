@@ -66,7 +66,7 @@ class Answer:
     outcome       what the program did in the sandbox
     entry_point   the function that the tests call; "" where whole programs are run
     reference     a solution of the problem; "" where there is none
-    analysis      None unless a component that needs it was asked for (expression.needs_analysis)
+    analysis      what Ruff and Bandit say; None where nobody asked them
     peers         the outcomes of all answers to the same problem, this one's included
     worlds        of each simulated world that it acted in, the stage (rewards/simulator.py)
     tokens        length of the completion in tokens

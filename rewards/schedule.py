@@ -19,7 +19,8 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rewards.expression import COMPONENTS, Expression, ExpressionError, parse
+from rewards.expression import COMPONENTS, Expression
+from rewards.language import ExpressionError, parse
 
 RECIPES = {
     # arXiv 2605.02944: pass rate for steps 1 to 256, then binary. That 256 steps are a third of the run is ours.

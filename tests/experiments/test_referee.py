@@ -10,7 +10,7 @@ from data.prompts import extract_program
 from experiments.options import EMBEDDED
 from experiments.policy import answer, load_policy, reference_rollouts
 from experiments.referee import describe, locate, make_answers, reward_rollouts, start_referee
-from rewards.expression import parse
+from rewards.language import parse
 from rl.rollout import Rollout
 
 PROBLEM = Problem(7, "", "def f(x):\n    return x + 1\n", ("assert f(1) == 2", "assert f(0) == 1"), "f")

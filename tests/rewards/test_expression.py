@@ -7,17 +7,8 @@ import random
 import pytest
 
 from rewards.answer import Analysis, Answer, Span, Value
-from rewards.expression import (
-    ANALYSED,
-    COMPONENTS,
-    PAPERS,
-    ExpressionError,
-    components_of,
-    evaluate,
-    needs_analysis,
-    option_defaults,
-    parse,
-)
+from rewards.expression import COMPONENTS, PAPERS, components_of, evaluate
+from rewards.language import ExpressionError, option_defaults, parse
 from sandbox import Outcome, Stage, Verdict
 
 VALUES = {"staged": 0.8, "style": 0.5, "binary": 0.9, "security": 0.25, "pass_rate": 0.4}
@@ -410,30 +401,6 @@ def test_every_component_has_constants_for_options():
     """An option that no text can set: one without a default, or with one that is no number and no string."""
     for function in COMPONENTS.values():
         assert all(type(default) in (float, int, str) for default in option_defaults(function).values())
-
-
-def ask_for_analysis(expression, unanalysed):
-    """Whether the answer has to be analysed; an analysed one must be all right."""
-    evaluate(expression, dataclasses.replace(unanalysed, analysis=Analysis(parses=True)))
-    try:
-        evaluate(expression, unanalysed)
-    except ValueError:
-        return True
-    return False
-
-
-def test_who_needs_an_analysis():
-    """A component that is missing from ANALYSED, so that a training run has no findings for it, or one too many."""
-    for name, function in COMPONENTS.items():
-        forms = [name] + [f"{name}(per_token=1)"] * ("per_token" in option_defaults(function))
-        asked = {
-            ask_for_analysis(parse(form), answer(stage, fenced=True))
-            for form in forms
-            for stage in (Stage.PASSED, Stage.RUNS)
-        }
-        assert (True in asked) == (name in ANALYSED), name
-    assert needs_analysis(parse("staged if style > 0.5"))
-    assert not needs_analysis(parse("staged + 0.2*binary if passed"))
 
 
 def test_papers_by_hand():

@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from data.prompts import extract_program
-from rewards import expression
+from rewards import expression, language
 from rewards.analysis import Analyst
 from rewards.answer import Answer
 from sandbox import Judge, Limits, Stage, Task
@@ -180,7 +180,7 @@ def pay(texts, rewards=REWARDS):
     with Analyst() as analyst:
         analyses = analyst.run(programs)
     peers = tuple(outcomes[:8])
-    parsed = {reward: expression.parse(reward) for reward in rewards}
+    parsed = {reward: language.parse(reward) for reward in rewards}
     for text, place, outcome, analysis in zip(texts, places, outcomes, analyses, strict=True):
         starts = tuple(range(0, len(text), 3))
         answer = Answer(

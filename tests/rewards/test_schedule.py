@@ -6,7 +6,7 @@ import random
 import pytest
 
 from rewards.answer import Value
-from rewards.expression import ExpressionError
+from rewards.language import ExpressionError
 from rewards.schedule import RECIPES, observe, parse_schedule, phase_at, start
 
 
