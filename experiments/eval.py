@@ -35,7 +35,7 @@ class EvalOptions:
 
     model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
     adapter: str = option("", "PEFT adapter directory to put on it", "what")
-    data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file", "what")
+    data: str = option("embedded", "'embedded', 'security' or the path of a JSON-lines problems file", "what")
     split: str = option("test", "train, valid, test or all", "what")
     problems: int = option(0, "evaluate the first N problems only; 0 is all", "what")
     samples: int = option(16, "samples a problem for pass@k; 0 is greedy only", "how")

@@ -72,7 +72,7 @@ class RunOptions:
     """Every option of run.py; config.json holds them all, resolved, null where the algorithm takes no such option."""
 
     model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout", "what")
-    data: str = option("embedded", "'embedded' or the path of a JSON-lines problems file with splits", "what")
+    data: str = option("embedded", "'embedded', 'security' or a JSON-lines problems file with splits", "what")
     algo: str = option("gspo", f"the algorithm: {', '.join(ALGORITHMS)}", "what")
     reward: str = own(
         str,

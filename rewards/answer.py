@@ -45,8 +45,8 @@ class Analysis:
     error      (line, column) at which the parser gave up; None where it parses, or where it names no place
     style      Ruff's findings
     security   Bandit's findings
-    failed     why nothing is known ("too large", "too many findings", "timeout", "crash: ..."), else "". Such a program is paid by no component that
-               looks at findings
+    failed     why nothing is known ("too large", "too many findings", "timeout", "crash: ..."), else "". No component
+               that looks at findings pays for such a program
     """
 
     parses: bool
