@@ -2,7 +2,7 @@
 
 Phases are joined by "->". Either each has a range of steps, START:END, END excluded, counted from 0 or in percent of
 all steps (@0:50%), an empty START the first step and an empty END the end; or each but the first says what has to be
-measured before it begins: `when METRIC > NUMBER`, METRIC one of a step's metrics (docs/metrics.md), with `over 10` the
+measured before it begins: `when METRIC > NUMBER`, METRIC one that every step of the run has, with `over 10` the
 mean of the last 10 steps instead of the last one. A single expression is a schedule of one phase.
 
 A schedule never changes. Where a run stands is a small dict of plain JSON, so that a resumed run goes on exactly:
@@ -11,7 +11,6 @@ A schedule never changes. Where a run stands is a small dict of plain JSON, so t
     at each step:  phase_at(schedule, state, step), the step itself, state = observe(schedule, state, step, metrics)
 """
 
-import difflib
 import itertools
 import math
 import re
@@ -23,7 +22,7 @@ from rewards.expression import COMPONENTS, Expression
 from rewards.language import ExpressionError, parse
 
 RECIPES = {
-    # arXiv 2605.02944: pass rate for steps 1 to 256, then binary. That 256 steps are a third of the run is ours.
+    # arXiv 2605.02944: pass rate for the first 256 of 768 steps, then binary.
     "two-stage": "pass_rate@0:33% -> binary@33%:",
     # The work in progress on scheduled partial credit (doi 10.1145/3814943.3816167), the other way round: from binary
     # to partial credit. Where it changes over, half of the run, is ours.
@@ -89,8 +88,7 @@ def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, fl
     later = [phase.when for phase in schedule.phases[state["phase"] + 1 :] if phase.when]
     for trigger in later:
         if trigger.metric not in metrics:
-            near = _nearest(trigger.metric, list(metrics))
-            raise ValueError(f"when {trigger.metric} > {trigger.above:g}: no such metric at step {step}{near}")
+            raise ValueError(f"when {trigger.metric} > {trigger.above:g}: no such metric at step {step}")
     if not later:
         return state
     window = [*state["window"], metrics[later[0].metric]][-later[0].over :]
@@ -229,8 +227,3 @@ def _trigger(text: str, piece: _Piece, steps: int) -> Trigger:
             text, piece.rest_column + match.start("over"), f"a mean over 1 to {steps} steps, not {over}"
         )
     return Trigger(match["metric"], float(match["above"]), over)
-
-
-def _nearest(name: str, choices: list[str]) -> str:
-    match = difflib.get_close_matches(name, choices, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
