@@ -57,11 +57,16 @@ def start_referee(slots: int, cpu_seconds: float, allow_weak: bool) -> "Referee"
         program_wall_seconds=5 * cpu_seconds,
     )
     try:
-        judge = Judge(slots, limits, allow_weak=allow_weak)
-        return Referee(judge, Analyst())
+        analyst = Analyst()
+    except RuntimeError as error:  # another Ruff or Bandit than ours
+        raise ValueError(str(error)) from None
+    try:
+        return Referee(Judge(slots, limits, allow_weak=allow_weak), analyst)
     except WeakSandbox as error:
+        analyst.close()
         raise ValueError(f"{error}; --allow-weak-sandbox goes on all the same") from None
-    except RuntimeError as error:  # processes that do not start here, or another Ruff or Bandit than ours
+    except RuntimeError as error:  # its processes do not start here
+        analyst.close()
         raise ValueError(str(error)) from None
 
 
