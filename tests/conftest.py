@@ -29,3 +29,35 @@ def mbpp_file():
 def humaneval_file():
     """The real HumanEval file, to be found likewise."""
     return shared_file("humaneval", "HumanEval.jsonl")
+
+
+@pytest.fixture(scope="session")
+def few_problems(tmp_path_factory):
+    """A few of the embedded problems: quick to read, and few enough for a second pass over them within six steps."""
+    from data.problems import EMBEDDED
+
+    path = tmp_path_factory.mktemp("few") / "problems.jsonl"
+    chosen = []
+    for split, count in (("train", 13), ("valid", 3), ("test", 3)):
+        lines = (EMBEDDED / f"{split}.jsonl").read_text().splitlines()
+        chosen += lines[:: len(lines) // count][:count]
+    path.write_text("".join(line + "\n" for line in chosen))
+    return path
+
+
+@pytest.fixture(scope="module")
+def quick_runs():
+    """Runs in this process without what takes longer than their steps: no curves, and one sandbox and one pair of
+    analysers for all of them. tests/experiments/test_run.py has runs with all of it."""
+    from experiments import referee, run  # here, as they load slowly and few tests need them
+
+    class KeptReferee(referee.Referee):
+        """One that outlives the run that it is lent to."""
+
+        def __exit__(self, *exception):
+            pass
+
+    with referee.start_referee(2, 1.0, allow_weak=False) as started, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "draw_curves", lambda *_: None)
+        patch.setattr(run, "start_referee", lambda *_: KeptReferee(started.judge, started.analyst))
+        yield

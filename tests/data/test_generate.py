@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from data import corpus, generate
 from data.families import ALL
 from data.families.family import fill, function_source
 from data.generate import (
@@ -27,6 +28,23 @@ def records():
         split: [json.loads(line) for line in (EMBEDDED / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "valid", "test")
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tests_of():
+    """choose_tests, which is most of the work here, but each variant only once; generator and corpus use it too."""
+    found = {}
+
+    def choose_once(variant):
+        key = variant.family.name, json.dumps(variant.params, sort_keys=True)
+        if key not in found:
+            found[key] = choose_tests(variant)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (generate, corpus):
+            patch.setattr(module, "choose_tests", choose_once)
+        yield choose_once
 
 
 def test_files_are_what_the_generator_writes(tmp_path):
@@ -73,8 +91,6 @@ def neutral_name(code):
 
 def test_pretraining_text_holds_no_held_out_problem():
     """The base has already seen the answers that the evaluation asks for."""
-    from data import corpus
-
     held_out = {
         (v.family.name, json.dumps(v.params, sort_keys=True))
         for v in make_variants()
@@ -106,7 +122,7 @@ def test_every_reference_passes_its_tests(records):
                 exec(test, namespace)
 
 
-def test_tests_kill_wrong_bodies():
+def test_tests_kill_wrong_bodies(tests_of):
     """Weak tests, which pay for wrong programs. Wrong = differs from the reference on any of 300 fresh inputs."""
     survivors, wrong_count = Counter(), 0
     for variant in make_variants()[::4]:
@@ -115,7 +131,7 @@ def test_tests_kill_wrong_bodies():
         rng = Random(f"fresh {variant.family.name} {variant.params}")
         fresh = [variant.family.inputs(rng, variant.params) for _ in range(300)]
         expected = [call(reference, inputs) for inputs in fresh]
-        tests = choose_tests(variant)
+        tests = tests_of(variant)
         for body in wrong_bodies(variant.family, variant.params, arguments):
             function = load_function(body, arguments)
             if function is None:
@@ -130,10 +146,10 @@ def test_tests_kill_wrong_bodies():
     assert sum(survivors.values()) / wrong_count <= 0.01, survivors.most_common(20)
 
 
-def test_all_styles_of_a_family_agree_with_its_reference():
+def test_all_styles_of_a_family_agree_with_its_reference(tests_of):
     """A 'correct' style that is wrong for some parameters would teach the base a mistake nobody planted."""
     for variant in make_variants()[::7]:
-        choose_tests(variant)  # raises ValueError on disagreement
+        tests_of(variant)  # raises ValueError on disagreement
 
 
 def test_wordings_state_the_parameters():

@@ -31,7 +31,7 @@ RUNS = {
     "rloo": ("--algo rloo --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 4),
     "ppo": ("--algo ppo --kl-coef 0.05 --kl-target 0.5 --target-kl 0.02", 5),
     "sft": ("--algo sft --prompts 8 --group-size 1", 3),
-    "early": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 1),
+    "early": ("--algo rloo --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 1),
 }
 CLOCKS = ("seconds", "step_time", "tokens_per_second")
 MEASURED = ("seconds", "cpu_seconds", "peak_bytes")  # of a program, by the sandbox
@@ -109,7 +109,7 @@ def whole(started, quick_runs, tmp_path_factory):
     shutil.copy(started[0] / "problems.jsonl", path)
     for name in RUNS:
         if name == "early":
-            shutil.copytree(path / "gspo", path / name)
+            shutil.copytree(path / "rloo", path / name)
         else:
             assert run.main(arguments(path, name)) == 0
     return path
@@ -171,7 +171,8 @@ def copy_of(killed, name, tmp_path):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(name, killed, whole, tmp_path):
     """A batch sampled twice or left out, a schedule that starts anew, a moment, a KL coefficient, a best-so-far, a
-    count of tokens or a generator that a checkpoint forgets."""
+    count of tokens or a generator that a checkpoint forgets; and anything drawn from a clock, a hash or a shared
+    generator, as the first steps are those of another process."""
     out, reference = copy_of(killed, name, tmp_path), whole / name
     lines, _, _ = killed[1][name]
     assert RUNS[name][1] <= lines < 6

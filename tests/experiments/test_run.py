@@ -146,32 +146,6 @@ def test_adapter_of_a_run_is_evaluated(finished, tmp_path, capsys):
     assert "greedy_pass@1" in capsys.readouterr().out
 
 
-def test_same_seed_same_run(few_problems, tmp_path, monkeypatch):
-    """Anything drawn from a clock, a hash or a shared generator; for the other algorithms see test_resume.py."""
-    monkeypatch.setattr(run, "draw_curves", lambda *_: None)  # slower than the steps that they show
-    metrics = []
-    for name in ("a", "b"):
-        arguments = [
-            *SMALL,
-            "--data",
-            str(few_problems),
-            "--algo",
-            "ppo",
-            "--eval-problems",
-            "1",
-            "--eval-every",
-            "0",
-            "--out",
-            str(tmp_path / name),
-        ]
-        assert run.main(arguments) == 0
-        lines = read_lines(tmp_path / name / "metrics.jsonl")
-        metrics.append([{k: v for k, v in m.items() if "second" not in k and "time" not in k} for m in lines])
-    assert metrics[0] == metrics[1]
-    weights = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("a", "b")]
-    assert weights[0] == weights[1]
-
-
 def test_interrupt_leaves_a_readable_run(stopped):
     """Ctrl-C that loses the metrics so far, or ends in a traceback."""
     out, status, errors = stopped

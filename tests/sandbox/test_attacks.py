@@ -1,6 +1,7 @@
 """The whole corpus of tests/attacks, each attack followed by an honest program in the same slot."""
 
 import glob
+import os
 import threading
 from pathlib import Path
 
@@ -17,6 +18,7 @@ LIMITS = Limits(
     program_wall_seconds=2.0,
     judge_cpu_seconds=0.5,
 )
+AT_ONCE = 3  # attacks on each core: some only sleep, and for those that do not CPU time decides
 
 
 def honest(index):
@@ -27,9 +29,9 @@ def honest(index):
 @pytest.fixture(scope="module")
 def verdicts():
     """Name: (outcome of the attack, of the honest program after it, processes of the slot, judge before and after)."""
-    found = {}
-    halves = [ATTACKS[::2], ATTACKS[1::2]]
-    threads = [threading.Thread(target=run_half, args=(half, found)) for half in halves]
+    found, waiting = {}, iter(list(enumerate(ATTACKS)))
+    cores = AT_ONCE * sorted(os.sched_getaffinity(0))
+    threads = [threading.Thread(target=run_attacks, args=(waiting, core, found)) for core in cores]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -37,10 +39,12 @@ def verdicts():
     return found
 
 
-def run_half(attacks, found):
+def run_attacks(waiting, core, found):
+    """One after the other in one slot, until none waits. The slot stays on the core of this thread."""
+    os.sched_setaffinity(0, {core})
     with Judge(slots=1, limits=LIMITS) as judge:
         slot = judge._keeper.slots[0]
-        for index, attack in enumerate(attacks):
+        for index, attack in waiting:  # shared: each thread takes the next
             [outcome] = judge.run([task(attack)])
             [after] = judge.run([honest(index)])
             found[attack.name] = outcome, after, descendants(slot.process.pid)

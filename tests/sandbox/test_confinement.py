@@ -34,6 +34,21 @@ def judge():
         yield judge
 
 
+@pytest.fixture(scope="module")
+def roomy():
+    """With enough time for what is slow on a busy machine."""
+    with Judge(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0)) as judge:
+        yield judge
+
+
+@pytest.fixture(scope="module")
+def cramped():
+    """Likewise, but with little memory: enough time to fill it."""
+    limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0, memory_bytes=96 << 20)
+    with Judge(slots=1, limits=limits) as judge:
+        yield judge
+
+
 def program(body):
     return "import os, sys, time\ndef f(x):\n" + "".join(f"    {line}\n" for line in body.split("\n"))
 
@@ -53,7 +68,7 @@ def words(outcome):
 
 
 @pytest.fixture(autouse=True)
-def _no_process_is_left(judge):
+def _no_process_is_left(judge, roomy, cramped):
     """Bug (guarded in every test of this file): a process of the program outlives it."""
     before = sorted(descendants(os.getpid()))
     yield
@@ -116,12 +131,9 @@ def test_budget_of_all_starts_together(judge):
         "import mmap\nreturn mmap.mmap(-1, 1 << 33)",
     ],
 )
-def test_memory(judge, body):
+def test_memory(cramped, body):
     """Bug: memory is not limited, or the report of MemoryError fails for lack of memory."""
-    # Enough time to fill the memory on a busy machine.
-    limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0, memory_bytes=96 << 20)
-    with Judge(slots=1, limits=limits) as roomy:
-        outcome = run(roomy, body, ("assert f(1) == 2",))
+    outcome = run(cramped, body, ("assert f(1) == 2",))
     assert words(outcome) in (["MemoryError"], ["OSError"])  # OSError: how mmap says it
     assert outcome.out_of_memory == (words(outcome) == ["MemoryError"])
     assert outcome.peak_bytes < 128 << 20
@@ -233,17 +245,15 @@ def test_environment_and_arguments(monkeypatch):
     assert str(Path(__file__).parents[2]) not in rest
 
 
-def test_only_the_standard_library(judge):
+def test_only_the_standard_library(judge, roomy):
     """Bug: an outcome depends on what is installed; or modules not loaded beforehand cannot be imported."""
     assert words(run(judge, "import pytest")) == ["ModuleNotFoundError"] * 2
     assert words(run(judge, "import sandbox")) == ["ModuleNotFoundError"] * 2
     body = "import colorsys, concurrent.futures, email.message, xml.etree.ElementTree, hashlib, sqlite3\nreturn x + 1"
-    wide = Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0)
-    with Judge(slots=1, limits=wide) as roomy:
-        assert run(roomy, body).stage == Stage.PASSED
+    assert run(roomy, body).stage == Stage.PASSED
 
 
-def test_ordinary_things_work(judge):
+def test_ordinary_things_work(roomy):
     """Bug: a confinement so tight that honest programs fail: clocks, random numbers, threads, event loops, listings."""
     body = (
         "import asyncio, random, secrets, tempfile, threading, time, os\n"
@@ -256,8 +266,7 @@ def test_ordinary_things_work(judge):
         "os.path.exists('x'), os.listdir('.'), open('/dev/null').read()\n"
         "return x + 1"
     )
-    with Judge(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0)) as roomy:
-        outcome = run(roomy, body)
+    outcome = run(roomy, body)
     assert outcome.stage == Stage.PASSED, outcome.tests
 
 

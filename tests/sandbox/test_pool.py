@@ -51,61 +51,64 @@ def judge_pids(judge):
     return [slot.process.pid for slot in judge._keeper.slots]
 
 
+@pytest.fixture(scope="module")
+def judge():
+    """For tests that leave it as it was."""
+    with Judge(slots=2, limits=LIMITS) as judge:
+        yield judge
+
+
 # Order --------------------------------------------------------------------------------------------------------
 
 
-def test_order_and_dispatch():
+def test_order_and_dispatch(judge):
     """Bug: outcomes come in the order of completion, not of the tasks."""
     tasks = [task(LOOP)] + [task(f"return x + {i}") for i in range(40)]
-    with Judge(slots=2, limits=LIMITS) as judge:
-        outcomes = judge.run(tasks)
+    outcomes = judge.run(tasks)
     expected = [Stage.RUNS] + [Stage.PASSED if i == 1 else Stage.OUTPUT for i in range(40)]
     assert [outcome.stage for outcome in outcomes] == expected
 
 
-def test_stream_gives_each_as_it_is_finished():
+def test_stream_gives_each_as_it_is_finished(judge):
     """Bug: the first outcome has to wait for the slowest, or an index belongs to another task."""
     tasks = [task("time.sleep(1); return x + 1"), *(task(f"return x + {i}") for i in range(20))]
-    with Judge(slots=2, limits=LIMITS) as judge:
-        seen = list(judge.stream(tasks))
+    seen = list(judge.stream(tasks))
     assert sorted(index for index, _ in seen) == list(range(21))
     assert [index for index, _ in seen].index(0) >= 15  # some may wait in its slot
     assert {index for index, outcome in seen if outcome.passed} == {0, 2}
 
 
-def test_a_batch_runs_while_the_caller_does_something_else():
+def test_a_batch_runs_while_the_caller_does_something_else(judge):
     """Bug: tasks are judged only while somebody waits for them."""
-    with Judge(slots=1, limits=LIMITS) as judge, judge.submit([task(), task("return x")]) as batch:
+    with judge.submit([task(), task("return x")]) as batch:
         wait_until(lambda: batch.finished.qsize() == 2)
         assert [outcome.passed for outcome in batch.outcomes()] == [1, 0]
 
 
-def test_several_threads_at_once():
+def test_several_threads_at_once(judge):
     """Bug: outcomes of one caller reach another."""
     found = {}
-    with Judge(slots=2, limits=LIMITS) as judge:
 
-        def call(n):
-            found[n] = judge.run([task(f"return x + {n} # {i}", (f"assert f(1) == {n + 1}",)) for i in range(30)])
+    def call(n):
+        found[n] = judge.run([task(f"return x + {n} # {i}", (f"assert f(1) == {n + 1}",)) for i in range(30)])
 
-        threads = [threading.Thread(target=call, args=(n,)) for n in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=call, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert all(outcome.stage == Stage.PASSED for n in range(4) for outcome in found[n])
     assert [len(found[n]) for n in range(4)] == [30] * 4
 
 
-def test_duplicates_are_run_once(monkeypatch):
+def test_duplicates_are_run_once(judge, monkeypatch):
     """Bug: the identical programs of one group are each executed, or only the first gets an outcome."""
     given = []
     give = pool._Slot.give
     monkeypatch.setattr(pool._Slot, "give", lambda self, entry, *a: (given.append(entry), give(self, entry, *a)))
-    with Judge(slots=2, limits=LIMITS) as judge:
-        outcomes = judge.run([task(), task("return x"), task(), task()])
-        assert judge.run([]) == []
-        assert list(judge.stream([])) == []
+    outcomes = judge.run([task(), task("return x"), task(), task()])
+    assert judge.run([]) == []
+    assert list(judge.stream([])) == []
     assert [outcome.passed for outcome in outcomes] == [1, 0, 1, 1]
     assert len(given) == 2
 
@@ -120,8 +123,8 @@ def test_large_tasks():
 
 def test_a_program_larger_than_its_memory():
     """Bug: a child that dies while it still reads its program takes the judge along."""
-    large = Task("def f(x): return x + 1\n#" + "x" * (40 << 20), ("assert f(1) == 2",), "f")
-    with Judge(slots=1, limits=Limits(memory_bytes=64 << 20, judge_cpu_seconds=60.0)) as judge:
+    large = Task("def f(x): return x + 1\n#" + "x" * (20 << 20), ("assert f(1) == 2",), "f")
+    with Judge(slots=1, limits=Limits(memory_bytes=40 << 20, judge_cpu_seconds=60.0)) as judge:
         pids = judge_pids(judge)
         outcomes = judge.run([large, task()])
         assert judge_pids(judge) == pids
@@ -277,11 +280,11 @@ def test_batch_of_a_closed_judge_is_an_error():
 @linux
 def test_close_leaves_nothing():
     """Bug: judges, zygotes, programs, threads or descriptors outlive close()."""
-    before = held()
+    before, others = held(), set(descendants(os.getpid()))
     judge = Judge(slots=3, limits=LONG)
     batch = judge.submit([task(SLEEP), task(LOOP), task()])
     time.sleep(0.2)
-    processes = descendants(os.getpid())
+    processes = set(descendants(os.getpid())) - others
     assert len(processes) >= 3 * 2
     judge.close()
     judge.close()
@@ -303,15 +306,15 @@ def test_forgotten_judge_is_closed():
 
 
 @linux
-@pytest.mark.parametrize("body", [LOOP, SLEEP])
-def test_killed_trainer_takes_its_programs_along(body):
-    """Bug: when the trainer is killed, judges, zygotes and running programs stay behind."""
+def test_killed_trainer_takes_its_programs_along():
+    """Bug: when the trainer is killed, judges, zygotes and running programs stay behind: one that computes in one
+    slot, one that sleeps in the other."""
     code = (
         "import sys\nfrom sandbox import *\n"
         "limits = Limits(**dict.fromkeys(['test_cpu_seconds', 'test_wall_seconds'], 60.0))\n"
         "judge = Judge(2, limits)\nprint('up', flush=True)\n"
-        f"program = 'import time\\ndef f(x):\\n    {body}\\n# '\n"
-        "judge.run([Task(program + str(i), ('assert f(1)',), 'f') for i in range(2)])\n"
+        "program = 'import time\\ndef f(x):\\n    '\n"
+        f"judge.run([Task(program + body, ('assert f(1)',), 'f') for body in ({LOOP!r}, {SLEEP!r})])\n"
     )
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
