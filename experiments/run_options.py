@@ -12,7 +12,7 @@ from experiments.referee import CREDITS
 from experiments.step_metrics import STEADY, STEADY_GROUPS
 from rewards.answer import Analysis, Answer
 from rewards.expression import COMPONENTS, PAPERS, evaluate
-from rewards.schedule import parse_schedule
+from rewards.schedule import RECIPES, parse_schedule
 from rl import critic, grpo, gspo, kl, normalizer, ppo, rloo, sft
 from rl.lora import TARGETS
 from sandbox import Stage, Task, Verdict
@@ -77,7 +77,7 @@ class RunOptions:
     reward: str = own(
         str,
         f"an expression such as '0.6*staged + 0.4*security', or phases of them, 'binary@0:50 -> staged@50:'; names: "
-        f"{', '.join([*COMPONENTS, *PAPERS])} (docs/rewards.md)",
+        f"{', '.join([*COMPONENTS, *PAPERS, *RECIPES])} (docs/rewards.md)",
         "what",
     )
     credit: str = own(str, f"how reward and advantage fall on tokens: {', '.join(CREDITS)}", "algorithm")
@@ -256,7 +256,7 @@ def check_combinations(options: RunOptions) -> None:
             f"--credit {options.credit}: a ratio of the whole sequence weighs all its tokens alike; "
             "needs --ratio-level token"
         )
-    if options.reward:
+    if options.reward is not None:
         check_reward(options)
     for name in ("gamma", "gae_lambda"):
         if (getattr(options, name) or 0) > 1:

@@ -85,7 +85,7 @@ class Training:
         self.options, self.policy, self.learner, self.splits = options, policy, learner, splits
         self.referee, self.directory = referee, directory
         self.order = ProblemOrder(splits["train"], options.seed)
-        self.schedule = parse_schedule(options.reward, options.steps) if options.reward else None
+        self.schedule = parse_schedule(options.reward, options.steps) if options.reward is not None else None
         self.schedule_state = schedule.start()
         self.num_tokens, self.best, self.seconds_before = 0, {}, 0.0
         self.started = time.perf_counter()

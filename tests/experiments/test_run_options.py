@@ -157,6 +157,7 @@ CONTRADICTIONS = [
     ("grpo", {"reward": "staged + length(buffer=73)"}, "length: buffer 73"),
     ("ppo", {"reward": "length(buffer=21)", "max_new_tokens": 20}, "length: buffer 21"),
     ("grpo", {"reward": "simulator"}, "no simulator"),
+    ("grpo", {"reward": ""}, "empty"),
     ("grpo", {"reward": "binary@0:50 -> staged@50:", "steps": 40}, "beyond the end; there are 40 steps"),
     ("grpo", {"reward": "binary -> staged when pas_rate > 0.5"}, "did you mean pass_rate?"),
     ("ppo", {"reward": "binary -> staged when frac_all_pass > 0.5", "group_size": 1}, "no step would have it"),

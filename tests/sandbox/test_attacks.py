@@ -18,7 +18,7 @@ LIMITS = Limits(
     program_wall_seconds=2.0,
     judge_cpu_seconds=0.5,
 )
-AT_ONCE = 3  # attacks on each core: some only sleep, and for those that do not CPU time decides
+AT_ONCE = 6  # more than there may be cores: some attacks only sleep, and of the others CPU time is limited
 
 
 def honest(index):
@@ -30,8 +30,8 @@ def honest(index):
 def verdicts():
     """Name: (outcome of the attack, of the honest program after it, processes of the slot, judge before and after)."""
     found, waiting = {}, iter(list(enumerate(ATTACKS)))
-    cores = AT_ONCE * sorted(os.sched_getaffinity(0))
-    threads = [threading.Thread(target=run_attacks, args=(waiting, core, found)) for core in cores]
+    cores = sorted(os.sched_getaffinity(0)) * AT_ONCE
+    threads = [threading.Thread(target=run_attacks, args=(waiting, core, found)) for core in cores[:AT_ONCE]]
     for thread in threads:
         thread.start()
     for thread in threads:
