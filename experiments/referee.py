@@ -127,6 +127,7 @@ def describe(rollout: Rollout, outcome: Outcome, analysis: Analysis) -> None:
     del record["output"], record["lines"]
     rollout.outcome = record | {"tests": [test.word for test in outcome.tests]}
     rollout.findings = {
+        "failed": analysis.failed,
         "style": style.profile(analysis.style),
         "security": security.profile(analysis.security),
         "rules": [f"{found.rule}:{found.line}" for found in (*analysis.style, *analysis.security)],

@@ -60,11 +60,11 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
 
 def finding_metrics(rollouts: list[Rollout]) -> dict[str, float]:
     """Findings of Ruff by class, and of Bandit by severity and by weakness: how many a completion."""
-    counts = Counter()
+    counts = Counter({"findings/failed": sum(bool(rollout.findings.get("failed")) for rollout in rollouts)})
     for rollout in rollouts:
-        for tool, profile in rollout.findings.items():
-            if tool != "rules":
-                counts.update({f"findings/{tool}/{name}": count for name, count in profile.items()})
+        for tool in ("style", "security"):
+            profile = rollout.findings.get(tool, {})
+            counts.update({f"findings/{tool}/{name}": count for name, count in profile.items()})
     return {name: count / len(rollouts) for name, count in sorted(counts.items())}
 
 

@@ -208,6 +208,7 @@ def test_reward_metrics_are_counts():
         "reward_std": statistics.stdev(rewards),
         "rewards/staged/mean": statistics.fmean(rewards),
         "rewards/staged/std": statistics.stdev(rewards),
+        "findings/failed": 0,
         "reward_length_correlation": statistics.correlation([4, 6, 9, 2, 3, 9, 5, 5, 7], rewards),
         "pass_rate": 3 / 9,
         "frac_reward_zero_std": 2 / 3,
@@ -249,10 +250,17 @@ def test_each_component_has_its_own_mean_and_std():
 
 def test_findings_are_counted_for_a_completion():
     """A count for the step, a class that shadows another tool's, or the list of rules counted with the classes."""
-    first = {"style": {"bug": 2, "error": 0}, "security": {"HIGH": 1, "CWE-78": 1}, "rules": ["F841:1", "B602:2"]}
-    step = [rollout(0, 2, "PASSED", 1.0, findings=first), rollout(0, 2, "PASSED", 1.0, findings={"style": {"bug": 1}})]
+    first = {
+        "failed": "",
+        "style": {"bug": 2, "error": 0},
+        "security": {"HIGH": 1, "CWE-78": 1},
+        "rules": ["F841:1", "B602:2"],
+    }
+    second = {"failed": "too large", "style": {"bug": 1}}
+    step = [rollout(0, 2, "PASSED", 1.0, findings=findings) for findings in (first, second)]
     found = {name: value for name, value in reward_metrics(step, 2).items() if name.startswith("findings/")}
     assert found == {
+        "findings/failed": 0.5,
         "findings/style/bug": 1.5,
         "findings/style/error": 0,
         "findings/security/HIGH": 0.5,
