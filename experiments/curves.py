@@ -22,13 +22,19 @@ PANELS = {
     "groups without spread": ("frac_reward_zero_std/all_pass", "frac_reward_zero_std/all_fail"),
     "tokens": ("completions/mean_length",),
     "critic": ("explained_variance", "explained_variance/rewards"),
+    "findings a completion": (
+        *("findings/style/error", "findings/style/bug", "findings/security/HIGH", "findings/security/MEDIUM"),
+    ),
 }
+IN_A_ROW = 4
 
 
 def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> None:
     """Draws what there is: an interrupted run has fewer points, and perhaps none; SFT has no rewards."""
-    figure = pyplot.figure(figsize=(13, 7.5), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2))
+    panels = choose_panels(metrics)
+    rows = -(-len(panels) // IN_A_ROW)
+    figure = pyplot.figure(figsize=(13, 4.5 + 3 * rows), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2 * max(rows, 1)))
     left, right = top.subplots(1, 2)
     steps = [m["step"] + 1 for m in metrics]
     draw_pass_rates(left, steps, metrics, summary)
@@ -38,16 +44,26 @@ def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> N
         right.plot(steps, [m["loss"] for m in metrics], color="#3182bd")
         right.set(title="loss, nats a token", xlabel="step")
         right.grid(alpha=0.3)
-    panels = {t: [n for n in names if any(n in m for m in metrics)] for t, names in PANELS.items()}
-    panels = {t: names for t, names in panels.items() if names}
     if panels:
-        for axes, (text, names) in zip(bottom.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        grid = bottom.subplots(rows, min(IN_A_ROW, len(panels)), squeeze=False).flatten()
+        for axes, (text, names) in zip(grid, panels.items(), strict=False):
             draw_panel(axes, metrics, text, names)
+        for axes in grid[len(panels) :]:
+            axes.axis("off")
     figure.suptitle(title)
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, dpi=110, format="png")
     temporary.replace(path)
     pyplot.close(figure)
+
+
+def choose_panels(metrics: list[dict]) -> dict[str, list[str]]:
+    """The small panels that have data: the components of the reward, whatever they are, and those of PANELS."""
+    there = {name for m in metrics for name in m}
+    components = sorted(name for name in there if name.startswith("rewards/") and name.endswith("/mean"))
+    panels = {"reward and its components": [*("reward",) * ("reward" in there), *components]}
+    panels |= {title: [name for name in names if name in there] for title, names in PANELS.items()}
+    return {title: names for title, names in panels.items() if names}
 
 
 def draw_stages(axes, steps: list[int], metrics: list[dict]) -> None:
@@ -73,17 +89,14 @@ def draw_panel(axes, metrics: list[dict], title: str, names: list[str]) -> None:
 
 def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) -> None:
     if metrics and "reward" in metrics[0]:
-        axes.plot(steps, [m["reward"] for m in metrics], color="#9ecae1", linewidth=0.8)
-        axes.plot(steps, smooth([m["reward"] for m in metrics]), color="#3182bd", label="reward, training")
+        rewards = [m["reward"] for m in metrics]
+        if min(rewards) >= 0 and max(rewards) <= 1:  # on the scale of pass rates; else see its own panel
+            axes.plot(steps, rewards, color="#9ecae1", linewidth=0.8)
+            axes.plot(steps, smooth(rewards), color="#3182bd", label="reward, training")
         axes.plot(steps, smooth([m["pass_rate"] for m in metrics]), color="#756bb1", label="pass rate, training")
-    valid = [m for m in metrics if "valid/greedy_pass@1" in m]
-    axes.plot(
-        [m["step"] + 1 for m in valid],
-        [m["valid/greedy_pass@1"] for m in valid],
-        "o--",
-        color="#31a354",
-        label="greedy pass@1, valid",
-    )
+    valid = [(m["step"] + 1, m["valid/greedy_pass@1"]) for m in metrics if "valid/greedy_pass@1" in m]
+    if valid:
+        axes.plot(*zip(*valid, strict=True), "o--", color="#31a354", label="greedy pass@1, valid")
     last = steps[-1] if steps else 0
     # Drawn a little to the left and right of their step, so that the intervals do not cover each other.
     shift = 0.01 * last
