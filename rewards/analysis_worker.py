@@ -119,7 +119,7 @@ class Bandit:
 
         class Tester(tester.BanditTester):
             """Bandit's own; but it remembers the node of each issue, and an error in a test is not passed over. Nodes
-            that no test asks for, most of them, cost nothing; the scores, which nobody reads here, are not summed up."""
+            that no test asks for, most of them, cost nothing, and nobody here reads the scores."""
 
             def __init__(self, tests) -> None:
                 super().__init__(tests, debug=False, nosec_lines={}, metrics=metrics.Metrics())
