@@ -26,7 +26,7 @@ CREDITS = ("uniform", "line", "executed", "dense")
 
 @dataclass
 class Referee:
-    """The processes that look at programs: the sandbox's slots, and Ruff and Bandit. Both are started by the caller."""
+    """The processes that look at programs: the sandbox's slots, and Ruff and Bandit (start_referee starts both)."""
 
     judge: Judge
     analyst: Analyst

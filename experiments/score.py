@@ -97,7 +97,7 @@ def to_json(found: Score) -> dict:
         "line": outcome.line,
         "findings": {
             "failed": analysis.failed,
-            "style": [asdict(finding) for finding in analysis.style],
+            "style": [asdict(finding) | {"severity": severity_of(finding.rule)} for finding in analysis.style],
             "security": [asdict(finding) for finding in analysis.security],
         },
         "program": list(found.answer.program),

@@ -36,7 +36,8 @@ def test_the_whole_command(tmp_path, capsys, monkeypatch):
     assert found["components"] == {"staged": pytest.approx(0.4), "security": 1.0}
     assert (found["stage"], found["error_type"], found["line"]) == ("RUNS", "NameError", 3)
     assert [test["verdict"] for test in found["tests"]] == ["error"] * len(PROBLEM.test_list)
-    assert [finding["rule"] for finding in found["findings"]["style"]] == ["F401", "F821"]
+    style = [(finding["rule"], finding["severity"]) for finding in found["findings"]["style"]]
+    assert style == [("F401", "style"), ("F821", "error")]
     assert "".join(token["text"] for token in found["tokens"]) == FAILS
     assert sum(token["credit"] for token in found["tokens"]) == pytest.approx(-0.6 * 0.6)
     assert sum(span["value"] for span in found["spans"]) == pytest.approx(-0.6 * 0.6)
