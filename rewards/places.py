@@ -137,8 +137,10 @@ def blame(answer: Answer, value: float, most: float) -> Value:
 # What the program says ------------------------------------------------------------------------------------------
 
 
+@lru_cache(4)  # an answer's program and its reference, for several components; few, as trees of the hostile are large
 def parse(source: str) -> ast.Module | None:
-    """Python's syntax tree; None for a text that it refuses, in whatever way, or that is longer than LARGEST."""
+    """Python's syntax tree, not to be changed; None for a text that it refuses, in whatever way, or that is longer than
+    LARGEST."""
     if len(source) > LARGEST:
         return None
     with warnings.catch_warnings():
