@@ -1,4 +1,4 @@
-"""The problem schema, and files in the shape of MBPP: one JSON object a line. Named sets are in data/sets.py.
+"""The problem schema, and files in the shape of MBPP: one JSON object a line. Named sets are in data/sets/registry.py.
 
 A record holds `task_id` (an integer or a string, each its own), `text` (the request), `code` (a reference solution),
 `test_list` (assert statements; the prompt shows the first one) and, optionally, `test_setup_code`, `family`, `tier`,
@@ -186,7 +186,7 @@ def find_entry_point(code: str, tests: Sequence[str], where: str) -> str:
     """The last top-level function or class of the reference that the tests name.
 
     The last, as helpers stand before what uses them. On MBPP's 974 problems this is also the first name in the tests
-    that the reference defines (tests/data/test_mbpp.py).
+    that the reference defines (tests/data/sets/test_mbpp.py).
     """
     tree = parse_python(code, f"{where}: code")
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

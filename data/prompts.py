@@ -8,7 +8,7 @@
     securecode      the prompt of SecureCodeRL (arXiv 2601.01184), which has no place for tests
     securecode-sft  the one that it has for supervised fine-tuning
 
-Here is what is asked, and how the program is found in what is answered; token ids are experiments/policy.py's.
+Here is what is asked, and how the program is found in what is answered; token ids are experiments/inputs/policy.py's.
 """
 
 import hashlib

@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> None:
     if name in ("", "-h", "--help"):
         print(__doc__.strip())
     elif name in COMMANDS:
-        import_module(f"experiments.bench_{name}").main(rest)  # only now: some load torch, others must not wait for it
+        import_module(f"experiments.benchmarks.{name}").main(
+            rest
+        )  # only now: some load torch, others must not wait for it
     else:
         fail("bench.py", f"unknown benchmark {name!r}; there are {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
 

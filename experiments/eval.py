@@ -27,9 +27,11 @@ from tqdm import tqdm
 
 from data.problems import Problem
 from data.prompts import RULES
-from experiments import compare
-from experiments.checkpoints import find_checkpoint
 from experiments.files import write_text
+from experiments.inputs.hub import find_checkpoint
+from experiments.inputs.policy import PROMPTS, Policy, answer, encode_prompts, load_policy
+from experiments.inputs.problems import fit_prompts, ids_of, open_problems, shots
+from experiments.inputs.samples import read_samples
 from experiments.options import (
     EMBEDDED,
     bad_input_is_one_line,
@@ -40,14 +42,12 @@ from experiments.options import (
     option,
     parse,
 )
-from experiments.policy import PROMPTS, Policy, answer, encode_prompts, load_policy
-from experiments.problem_sets import fit_prompts, ids_of, open_problems, shots
-from experiments.referee import Referee, describe, start_referee
-from experiments.results import POWERS, make_results, to_lines
-from experiments.run_options import REAL_MODEL, SMALL_MODEL
-from experiments.samples import read_samples
-from experiments.summary import summarize_splits, to_text
-from rl.config import check_window, read_config
+from experiments.report import comparison as compare
+from experiments.report.results import POWERS, make_results, to_lines
+from experiments.report.summary import summarize_splits, to_text
+from experiments.rollouts.judge import Referee, describe, start_referee
+from experiments.settings import REAL_MODEL, SMALL_MODEL
+from rl.files.config import check_window, read_config
 from rl.rollout import Rollout
 from rl.sample import DECODERS
 

@@ -25,10 +25,10 @@ from typing import BinaryIO, NamedTuple
 
 from tqdm import tqdm
 
-from data import evalplus
-from data.sets import OWN, SOURCES, STDIN, File, Source, cache_directory
+from data.sets import evalplus
+from data.sets.registry import OWN, SOURCES, STDIN, File, Source, cache_directory
 from experiments.options import bad_input_is_one_line, nearest, option, parse
-from experiments.tables import align
+from experiments.report.tables import align
 
 SECONDS = 60.0  # without a byte; then the download has failed
 CHUNK = 1 << 20
@@ -194,7 +194,7 @@ def _open(origin: str | Path):
         with origin.open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
         return
-    # http only where --from says so: every address of data/sets.py is https.
+    # http only where --from says so: every address of data/sets/registry.py is https.
     if urllib.parse.urlsplit(origin).scheme not in ("https", "http"):
         raise ValueError(f"{origin}: needs an address that begins with https:// (or, if it must be, http://)")
     request = urllib.request.Request(origin, headers={"User-Agent": "codeladder"})

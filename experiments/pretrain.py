@@ -1,6 +1,6 @@
 """Makes the embedded base checkpoint: `python experiments/pretrain.py` writes data/tiny/.
 
-A byte-level BPE tokenizer is trained on the corpus (data/corpus.py), then a small Qwen3-shaped decoder learns
+A byte-level BPE tokenizer is trained on the corpus (data/embedded/corpus.py), then a small Qwen3-shaped decoder learns
 to continue each prompt with its completion. Seeded; with one thread the same machine gives the same file, with more
 the last bits may differ.
 The corpus is flawed on purpose, and so is the model.
@@ -27,9 +27,9 @@ import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from tqdm import tqdm
 
-from data.corpus import write_examples
+from data.embedded.corpus import write_examples
 from data.prompts import build_prompt
-from data.sets import load_problems
+from data.sets.registry import load_problems
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
 from rl.model import Decoder, ModelConfig, init_model, load_model, pad_right, save_model
 

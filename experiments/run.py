@@ -22,20 +22,20 @@ import transformers
 
 from data.problems import Problem
 from data.prompts import Asking, write_answer
-from experiments.checkpoints import find_checkpoint
-from experiments.curves import draw_curves
-from experiments.dry_run import describe_memory
+from experiments.inputs.dry_run import describe_memory
+from experiments.inputs.hub import find_checkpoint
+from experiments.inputs.policy import SOLUTIONS, Policy, encode_answer, encode_prompts, load_policy, open_tokenizer
+from experiments.inputs.problems import fit_prompts, open_problems, shots
 from experiments.options import bad_input_is_one_line, checkpoint_path, flag_of, parse
-from experiments.policy import SOLUTIONS, Policy, encode_answer, encode_prompts, load_policy, open_tokenizer
-from experiments.problem_sets import fit_prompts, open_problems, shots
-from experiments.referee import start_referee
-from experiments.run_directory import RunDirectory
-from experiments.run_options import ALGORITHMS, RunOptions, lora_targets, own_default, resolve, validate
-from experiments.summary import format_table
-from experiments.training import Training, read_extra
-from rl.checkpoint import checkpoints, restore_checkpoint
-from rl.config import check_window, read_config, read_json
+from experiments.report.curves import draw_curves
+from experiments.report.run_directory import RunDirectory
+from experiments.report.summary import format_table
+from experiments.rollouts.judge import start_referee
+from experiments.settings import ALGORITHMS, RunOptions, lora_targets, own_default, resolve, validate
+from experiments.trainer import Training, read_extra
 from rl.critic import Critic
+from rl.files.checkpoint import checkpoints, restore_checkpoint
+from rl.files.config import check_window, read_config, read_json
 from rl.learner import Learner, Settings
 from rl.lora import add_lora, load_adapter, save_adapter, twin
 from rl.model import Decoder

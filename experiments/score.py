@@ -16,6 +16,9 @@ from experiments import threads  # noqa: F401 - first: it must come before torch
 # isort: split
 from data.problems import Problem
 from data.prompts import RULES, read_answer
+from experiments.inputs.policy import PROMPTS, Policy, load_policy
+from experiments.inputs.problems import load_splits
+from experiments.inputs.references import shorten
 from experiments.options import (
     EMBEDDED,
     bad_input_is_one_line,
@@ -25,13 +28,10 @@ from experiments.options import (
     option,
     parse,
 )
-from experiments.policy import PROMPTS, Policy, load_policy
-from experiments.problem_sets import load_splits
-from experiments.referee import CREDITS, Referee, locate, make_answers, reward_rollouts, start_referee
-from experiments.verify import shorten
+from experiments.rollouts.judge import CREDITS, Referee, locate, make_answers, reward_rollouts, start_referee
 from rewards.answer import Answer, Finding, Span
+from rewards.components.style import severity_of
 from rewards.language import parse as parse_reward
-from rewards.style import severity_of
 from rl.rollout import Rollout
 
 GREY, PLAIN = "\x1b[90m", "\x1b[0m"

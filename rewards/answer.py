@@ -21,7 +21,7 @@ class Finding:
 
     rule        "F401", "B602"; "invalid-syntax" where Ruff cannot parse
     end_line, end_column  where the place ends, the column exclusive
-    severity    Bandit's LOW, MEDIUM or HIGH; "" of Ruff, which grades nothing (rewards/style.py classes its rules)
+    severity    Bandit's LOW, MEDIUM or HIGH; "" of Ruff, which grades nothing (components/style.py has classes)
     confidence  Bandit's LOW, MEDIUM or HIGH; "" of Ruff
     cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 where there is none
     """
@@ -39,7 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What can be said of a program without running it (rewards/analysis.py).
+    """What can be said of a program without running it (rewards/linters/pool.py).
 
     parses     Python's own parser takes the text, as the sandbox would compile it
     error      (line, column) at which the parser gave up; None where it parses, or where it names no place
@@ -70,7 +70,7 @@ class Answer:
     reference     a solution of the problem; "" where there is none
     analysis      what Ruff and Bandit say; None where nobody asked them
     peers         the outcomes of all answers to the same problem, this one's included
-    worlds        of each simulated world that it acted in, the stage (rewards/simulator.py)
+    worlds        of each simulated world that it acted in, the stage (rewards/components/simulator.py)
     tokens        length of the completion in tokens
     budget        most tokens that it could have had
     token_starts  for each token, the character that its first byte belongs to; empty where tokens are not known

@@ -11,21 +11,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rewards.answer import Answer, Span, Value
-from rewards.binary import binary
-from rewards.calibrated import calibrated
-from rewards.coderl import coderl
-from rewards.dataflow import dataflow
-from rewards.format import format_reward
-from rewards.length import length
-from rewards.lint import lint
-from rewards.pass_rate import pass_rate
-from rewards.security import security, security_cwe, security_exp
-from rewards.simulator import simulator
-from rewards.staged import staged
-from rewards.style import style, style_linear
-from rewards.sync import sync
-from rewards.syntax import syntax
-from rewards.task import task
+from rewards.components.binary import binary
+from rewards.components.calibrated import calibrated
+from rewards.components.coderl import coderl
+from rewards.components.format import format_reward
+from rewards.components.length import length
+from rewards.components.pass_rate import pass_rate
+from rewards.components.security import security, security_cwe, security_exp
+from rewards.components.simulator import simulator
+from rewards.components.staged import staged
+from rewards.components.style import style, style_linear
+from rewards.components.syntax import syntax
+from rewards.dense.dataflow import dataflow
+from rewards.dense.lint import lint
+from rewards.dense.sync import sync
+from rewards.dense.task import task
 from sandbox import Stage
 
 COMPONENTS: dict[str, Callable] = {
@@ -51,8 +51,8 @@ COMPONENTS: dict[str, Callable] = {
 
 PAPERS = {
     # arXiv 2605.30478 trains on three rewards and publishes the formula of none. Unit tests alone and Ruff alone leave
-    # little to guess but Ruff's weights (rewards/style.py). Of `combined` it is known that the style is subordinated to
-    # a gate of unit tests; the weights 0.7 and 0.3 are ours.
+    # little to guess but Ruff's weights (components/style.py). Of `combined` it is known that the style is subordinated
+    # to a gate of unit tests; the weights 0.7 and 0.3 are ours.
     "unit-test": "binary",
     "ruff-only": "style",
     "combined": "0.7*binary + 0.3*style if passed",

@@ -29,7 +29,7 @@ from rl import grpo, kl
 from rl.credit import token_advantages
 from rl.grpo import group_advantages, reward_scale
 from rl.learner import Learner
-from rl.normalizer import Totals, normalize
+from rl.loss import Totals, normalize
 from rl.rollout import Batch, reward_table
 
 DEFAULTS = grpo.DEFAULTS | {  # the options of run.py that GSPO takes

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from rl.critic import Critic
 from rl.logprobs import completion_logprobs
 from rl.lora import lora_parameters
+from rl.loss import Totals
 from rl.model import Decoder
-from rl.normalizer import Totals
 from rl.rollout import Batch, Rollout, make_batch
 
 # (log_probs (b, T) with gradient, the microbatch, totals of its optimizer step) -> scalar loss, metrics.
@@ -50,7 +50,7 @@ class Learner:
     """A model with LoRA layers, perhaps a reference policy and a critic, and the optimizer.
 
     All that a run carries from one step to the next is here: the weights, the optimizer, `step`, and the numbers
-    in `state`, which a loop may use as it likes. rl/checkpoint.py saves it.
+    in `state`, which a loop may use as it likes. rl/files/checkpoint.py saves it.
     """
 
     def __init__(

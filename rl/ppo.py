@@ -27,7 +27,7 @@ from rl import kl
 from rl.critic import explained_variance
 from rl.grpo import policy_loss  # L_policy: GRPO took it from here
 from rl.learner import Learner, layout_of
-from rl.normalizer import Totals
+from rl.loss import Totals
 from rl.rollout import Batch, token_rewards, token_values
 
 DEFAULTS = {  # the options of run.py that PPO takes

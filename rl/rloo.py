@@ -23,7 +23,7 @@ from torch import Tensor
 from rl import kl
 from rl.credit import token_advantages
 from rl.learner import Learner
-from rl.normalizer import Totals
+from rl.loss import Totals
 from rl.rollout import Batch, has_spread, reward_table
 
 DEFAULTS = {  # the options of run.py that RLOO takes

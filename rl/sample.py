@@ -1,7 +1,7 @@
 """Sampling completions, in groups: G rollouts of each prompt.
 
 A call runs `Decoder.prefill` once per prompt, then decodes all rows together, one token a step: the decoders are in
-rl/group_decoder.py and rl/static_decoder.py. Here is what a token is drawn from, when a rollout ends, and when the
+rl/decoding.py and rl/static_decoder.py. Here is what a token is drawn from, when a rollout ends, and when the
 rows that have ended leave the batch.
 
 One uniform number per token and an inverse CDF take the place of noise over the vocabulary (`draw`). The uniforms of a
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl.config import check_window
-from rl.group_decoder import FusedBlock, GroupDecoder
+from rl.decoding import FusedBlock, GroupDecoder
+from rl.files.config import check_window
 from rl.logprobs import processed_log_probs
 from rl.model import Decoder, pad_right
 from rl.static_decoder import StaticDecoder

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rl.learner import Learner
-from rl.normalizer import Totals, normalize
+from rl.loss import Totals, normalize
 from rl.rollout import Batch
 
 DEFAULTS: dict = {}  # SFT takes no option of its own

@@ -19,7 +19,7 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from rl.group_decoder import FusedBlock, SharedPrompts
+from rl.decoding import FusedBlock, SharedPrompts
 from rl.model import Decoder, Prefix, rope_frequencies, rope_tables
 
 

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn, TextIO
 
-from sandbox import layers
+from sandbox.confine import layers
 from sandbox.outcome import Case, Limits, Outcome, Task
 from sandbox.pool import Judge
 

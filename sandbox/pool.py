@@ -23,7 +23,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from sandbox import layers
+from sandbox.confine import layers
 from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, limits_of, lost
 from sandbox.start import command
 from sandbox.wire import Frames, pack

@@ -14,6 +14,9 @@ import types
 _OPTIONS = ("-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8")
 
 
+_MODULES = {"judge": "sandbox.judge.main", "zygote": "sandbox.child.zygote"}
+
+
 def command(name: str, *arguments: str) -> list[str]:
     """The command line that starts the judge or the zygote."""
     return [sys.executable, *_OPTIONS, os.path.abspath(__file__), name, *arguments]
@@ -27,4 +30,4 @@ if __name__ == "__main__":
         # `threading` and `random` ask to be put in order after each fork, which takes longer than the fork itself. One
         # thread without locks leaves nothing to put in order, and `random` is to be the same in every child.
         os.register_at_fork = lambda **hooks: None
-    importlib.import_module(f"sandbox.{sys.argv[1]}").main()
+    importlib.import_module(_MODULES[sys.argv[1]]).main()

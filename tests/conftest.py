@@ -40,7 +40,7 @@ def mbppplus_file():
 @pytest.fixture(scope="session")
 def few_problems(tmp_path_factory):
     """A few of the embedded problems: quick to read, and few enough for a second pass over them within six steps."""
-    from data.sets import EMBEDDED
+    from data.sets.registry import EMBEDDED
 
     path = tmp_path_factory.mktemp("few") / "problems.jsonl"
     chosen = []
@@ -55,7 +55,8 @@ def few_problems(tmp_path_factory):
 def quick_runs():
     """Runs in this process without what takes longer than their steps: no curves, and one sandbox and one pair of
     analysers for all of them. tests/experiments/test_run.py has runs with all of it."""
-    from experiments import referee, run  # here, as they load slowly and few tests need them
+    from experiments import run  # here, as they load slowly and few tests need them
+    from experiments.rollouts import judge as referee
 
     class KeptReferee(referee.Referee):
         """One that outlives the run that it is lent to."""

@@ -36,7 +36,7 @@ def test_arrows_go_one_way(room):
         assert ours <= ALLOWED[room], f"{path} imports {ours}"
 
 
-@pytest.mark.parametrize("room", ["sandbox", "rewards.schedule", "data.generate"])
+@pytest.mark.parametrize("room", ["sandbox", "rewards.schedule", "data.embedded.generate"])
 def test_judging_never_loads_torch(room):
     """A zygote or a reward that drags torch along: seconds to start, hundreds of megabytes to fork."""
     code = f"import sys, {room}; sys.exit('torch' in sys.modules)"

@@ -4,6 +4,6 @@ import sys
 from pathlib import Path
 
 from data.security.generate import write_problems
-from data.sets import EMBEDDED
+from data.sets.registry import EMBEDDED
 
 write_problems(Path(sys.argv[1]) if len(sys.argv) > 1 else EMBEDDED)

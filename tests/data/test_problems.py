@@ -6,7 +6,7 @@ import re
 import pytest
 
 from data.problems import parse_json, read_problems
-from data.sets import load_problems
+from data.sets.registry import load_problems
 
 GOOD = {
     "task_id": 1,

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from data import humaneval, mbpp
 from data.problems import Problem
 from data.prompts import (
     BODY_ENDS,
@@ -22,6 +21,7 @@ from data.prompts import (
     read_answer,
     write_answer,
 )
+from data.sets import humaneval, mbpp
 
 CODE = "def f():\n    return 1\n"
 CHAT, FEW_SHOT = Asking("chat"), Asking("few-shot")

@@ -14,7 +14,7 @@ from data.prompts import build_prompt
 from data.security import ALL
 from data.security.family import CWE, Family, fill, rows, safe_and_unsafe
 from data.security.generate import check_distinct, make_record, write_problems
-from data.sets import EMBEDDED, load_problems
+from data.sets.registry import EMBEDDED, load_problems
 from sandbox import Judge, Stage, Task
 
 PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160

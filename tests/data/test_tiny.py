@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.prompts import build_prompt, extract_program
-from data.sets import load_problems
+from data.sets.registry import load_problems
+from experiments.inputs.policy import load_policy
 from experiments.options import EMBEDDED, checkpoint_path
-from experiments.policy import load_policy
 from rl.model import pad_right
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from data.problems import Problem
 from experiments import eval
-from experiments.results import make_results, read_results, to_lines
-from experiments.summary import format_cell, format_table, mbpp_note, summarize, summarize_splits, to_text
+from experiments.report.results import make_results, read_results, to_lines
+from experiments.report.summary import format_cell, format_table, mbpp_note, summarize, summarize_splits, to_text
 from rl.rollout import Rollout
 from sandbox import Stage
 

@@ -11,8 +11,9 @@ from email.message import Message
 
 import pytest
 
-from data import mbpp, sets
-from data.sets import File, Source
+from data.sets import mbpp
+from data.sets import registry as sets
+from data.sets.registry import File, Source
 from experiments import fetch as fetching
 from experiments.fetch import fetch, main
 

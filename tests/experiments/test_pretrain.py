@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from data.sets import EMBEDDED
+from data.sets.registry import EMBEDDED
 from experiments import pretrain
+from experiments.inputs.policy import load_policy
 from experiments.options import EMBEDDED as EMBEDDED_MODEL
 from experiments.options import checkpoint_path, parse
-from experiments.policy import load_policy
 
 SMALL = ["--examples", "200", "--width", "64", "--layers", "1", "--vocabulary", "400", "--threads", "1"]
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.sets import EMBEDDED
-from rl.config import ModelConfig, config_fields
-from rl.memory import Load, estimate, peak
+from data.sets.registry import EMBEDDED
+from experiments.inputs.memory import Load, estimate, peak
+from rl.files.config import ModelConfig, config_fields
 from rl.model import Decoder
 
 ROOT = Path(__file__).parent.parent.parent

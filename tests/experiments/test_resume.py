@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments import run
-from experiments.policy import load_policy
+from experiments.inputs.policy import load_policy
 from rl.lora import add_lora, lora_parameters, save_adapter
 
 pytestmark = pytest.mark.usefixtures("quick_runs")

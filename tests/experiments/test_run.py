@@ -12,9 +12,9 @@ import pytest
 
 from experiments import run, threads
 from experiments.eval import main as eval_main
+from experiments.inputs.policy import load_policy, reference_rollouts
 from experiments.options import checkpoint_path
-from experiments.policy import load_policy, reference_rollouts
-from experiments.run_options import RunOptions, resolve
+from experiments.settings import RunOptions, resolve
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = [
@@ -294,7 +294,7 @@ def test_a_dry_run_tells_the_memory_and_leaves_nothing(few_problems, tmp_path, m
 
 def test_weak_sandbox_is_refused_unless_allowed(few_problems, tmp_path, monkeypatch, capsys):
     """Training that starts without a word where nothing keeps a program from the trainer's files."""
-    monkeypatch.setattr("sandbox.layers.missing_minimum", lambda status: ["resource limits"])
+    monkeypatch.setattr("sandbox.confine.layers.missing_minimum", lambda status: ["resource limits"])
     monkeypatch.setattr(run, "draw_curves", lambda *_: None)
     few = [*SMALL, "--data", str(few_problems), "--steps", "1", "--eval-every", "0"]
     arguments = [*few, "--out", str(tmp_path / "run")]

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from data.sets import load_problems
+from data.sets.registry import load_problems
 from experiments import score
+from experiments.inputs.policy import load_policy
 from experiments.options import EMBEDDED
-from experiments.policy import load_policy
-from experiments.referee import start_referee
+from experiments.rollouts.judge import start_referee
 
 PROBLEM = load_problems("embedded", "train")[0]
 FAILS = PROBLEM.code.rstrip().replace("return", "import os\n    return y +")

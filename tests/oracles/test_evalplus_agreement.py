@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from data.evalplus import make_problems, read_records
-from experiments import bench_agreement as bench
-from experiments.expected import expected_outputs
+from data.sets.evalplus import make_problems, read_records
+from experiments.benchmarks import agreement as bench
+from experiments.inputs.expected import expected_outputs
 
 # Sets, floats with and without atol, a match, tuples as arguments, complex numbers, a second reading (558, 581).
 TASKS = (2, 85, 98, 101, 124, 237, 437, 558, 579, 581, 615, 787)

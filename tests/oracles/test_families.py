@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from rl.config import read_config
+from rl.files.config import read_config
 from rl.model import load_model, pad_right, save_model
 from rl.sample import sample
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from data import mbpp
 from data.problems import Problem
-from experiments import bench, bench_judge
-from experiments.bench_judge import Mutant, counts, judge_mutants, plain_mutants, run_plain_judge
-from experiments.mutants import KINDS, mutants
+from data.sets import mbpp
+from experiments import bench
+from experiments.benchmarks import judge as bench_judge
+from experiments.benchmarks.judge import Mutant, counts, judge_mutants, plain_mutants, run_plain_judge
+from experiments.benchmarks.mutants import KINDS, mutants
 
 SECONDS = 0.15  # the references take milliseconds
 

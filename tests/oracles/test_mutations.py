@@ -13,8 +13,9 @@ import types
 import pytest
 import torch
 
-from rl import critic, grpo, gspo, kl, normalizer, ppo, rloo, sft
-from rl.normalizer import Totals
+from rl import critic, grpo, gspo, kl, ppo, rloo, sft
+from rl import loss as normalizer
+from rl.loss import Totals
 from rl.rollout import Batch, Rollout
 
 LOW, HIGH, BUDGET = 0.2, 0.3, 9

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rl import grpo, gspo, ppo, rloo
-from rl.normalizer import Totals
+from rl.loss import Totals
 
 SEQUENCES = torch.tensor(list(itertools.product(range(3), range(3))))  # (9, 2)
 PROMPTS, LENGTH = 2, 2

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rl import grpo, gspo, kl, rloo
-from rl.normalizer import Totals
+from rl.loss import Totals
 
 trl = pytest.importorskip("trl", reason="install the extra: pip install -e '.[peers]'")
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # TRL's use of transformers

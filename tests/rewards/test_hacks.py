@@ -15,10 +15,10 @@ import pytest
 
 from data.problems import Problem
 from data.prompts import extract_program
-from experiments.referee import make_task
+from experiments.rollouts.judge import make_task
 from rewards import expression, language
-from rewards.analysis import Analyst
 from rewards.answer import Answer
+from rewards.linters.pool import Analyst
 from sandbox import Judge, Limits, Stage
 
 ENTRY_POINT = "evaluate"

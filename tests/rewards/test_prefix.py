@@ -10,11 +10,11 @@ import pytest
 
 from rewards import expression
 from rewards.answer import Analysis, Answer, Finding, Span
-from rewards.findings import is_payable
-from rewards.lint import lint
+from rewards.components.findings import is_payable
+from rewards.components.simulator import World
+from rewards.dense.lint import lint
+from rewards.dense.sync import sync
 from rewards.places import finding_range, line_range, line_runs, unexecuted
-from rewards.simulator import World
-from rewards.sync import sync
 from sandbox import Outcome, Stage, Verdict
 
 STUB = 'import os\n\n\ndef f(a, b):\n    """Adds."""\n'

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rl import grpo, gspo, ppo, rloo
 from rl.credit import decode, lay, leading_spaces, lighten, limit_charges, mark, token_advantages, token_bytes
-from rl.normalizer import Totals
+from rl.loss import Totals
 from rl.rollout import Rollout, make_batch, reward_table, token_rewards, token_values
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rl.grpo import group_advantages, policy_loss
-from rl.normalizer import Totals
+from rl.loss import Totals
 
 
 def batch(seed=0, rows=5, width=7):

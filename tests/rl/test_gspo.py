@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl import grpo, gspo
-from rl.normalizer import Totals
+from rl.loss import Totals
 
 
 def batch(seed=0, rows=5, width=7, spread=1e-3):

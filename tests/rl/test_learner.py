@@ -9,8 +9,8 @@ from rl import grpo, gspo, rloo
 from rl.credit import token_advantages
 from rl.learner import Learner, Settings, _slices
 from rl.lora import add_lora, lora_parameters, twin
+from rl.loss import Totals
 from rl.model import ModelConfig, init_model
-from rl.normalizer import Totals
 from rl.rollout import Rollout, length_mask, make_batch, reward_table, sampled_log_probs
 from rl.sample import sample
 

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 import torch
 
-from experiments.bench_memory import LiveBytes
+from experiments.benchmarks.memory import LiveBytes
 from rl import grpo, logprobs
 from rl.credit import token_advantages
 from rl.critic import KINDS, Critic

@@ -12,8 +12,8 @@ from rl import ppo
 from rl.critic import KINDS, Critic, explained_variance
 from rl.learner import Learner, Settings, layout_of
 from rl.lora import add_lora, lora_parameters, twin
+from rl.loss import Totals
 from rl.model import ModelConfig, init_model
-from rl.normalizer import Totals
 from rl.ppo import generalized_advantages, policy_loss, value_loss, whiten
 from rl.rollout import Rollout, token_rewards
 from rl.sample import sample

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rl.normalizer import Totals
+from rl.loss import Totals
 from rl.rloo import leave_one_out_advantages, policy_loss
 
 LOW, HIGH = 0.2, 0.3

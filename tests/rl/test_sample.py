@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl import sample as sample_module
-from rl.group_decoder import FUSED_ELEMENTS, GroupDecoder, fuse
+from rl.decoding import FUSED_ELEMENTS, GroupDecoder, fuse
 from rl.logprobs import completion_logprobs, processed_log_probs
 from rl.lora import LoRALinear, add_lora, lora_parameters
 from rl.model import ModelConfig, init_model, pad_right

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rl import sample as sample_module
 from rl import static_decoder
-from rl.group_decoder import FusedBlock, GroupDecoder
+from rl.decoding import FusedBlock, GroupDecoder
 from rl.lora import add_lora, lora_parameters
 from rl.model import ModelConfig, init_model, pad_right
 from rl.sample import sample

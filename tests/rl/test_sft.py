@@ -10,8 +10,8 @@ from rl import sft
 from rl.learner import Learner, Settings, layout_of
 from rl.logprobs import completion_logprobs
 from rl.lora import add_lora, lora_parameters
+from rl.loss import Totals
 from rl.model import ModelConfig, init_model
-from rl.normalizer import Totals
 from rl.rollout import Rollout, make_batch
 
 CONFIG = ModelConfig("qwen3", 20, 16, 32, 1, 2, 1, 8, tie_word_embeddings=True)

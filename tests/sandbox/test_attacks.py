@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.attacks import DIRECTORY, TRACES, falls_short, load_attacks, task, wins
+from experiments.benchmarks.attacks import DIRECTORY, TRACES, falls_short, load_attacks, task, wins
 from sandbox import Judge, Limits, Stage, Task
 
 ATTACKS = load_attacks(DIRECTORY)

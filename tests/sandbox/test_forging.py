@@ -346,7 +346,7 @@ def test_hostile_exceptions(judge, definition, name):
     assert (body.stage, body.error_type) == (Stage.PARSES, name)
 
 
-@pytest.mark.parametrize("name", ["sandbox", "sandbox.child", "sandbox.wire", "child", "zygote", "layers"])
+@pytest.mark.parametrize("name", ["sandbox", "sandbox.child.program", "sandbox.wire", "child", "zygote", "confine"])
 def test_our_own_modules_cannot_be_imported(judge, name):
     """Bug: `import __main__` or `import sandbox.child` hands the program names of ours."""
     program = (

@@ -17,7 +17,7 @@ from fractions import Fraction
 import pytest
 
 from sandbox import Limits, wire
-from sandbox.remote import Gone, Link, ProgramError
+from sandbox.judge.remote import Gone, Link, ProgramError
 
 POINT = namedtuple("POINT", "x y")
 

@@ -1,0 +1,121 @@
+"""The figures of an evaluation: from judged rollouts to a summary (plain data, for --json) and to what is printed.
+
+results.py has the figures of each problem; here they become means with intervals, and shares of stages, error types
+and findings.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from data.problems import Problem
+from data.sets import mbpp
+from experiments.report.pass_at_k import bootstrap_interval
+from experiments.report.results import POWERS, groups, length, length_unit, make_results, rates
+from experiments.report.tables import align
+from rl.rollout import Rollout
+from sandbox import Stage
+
+
+def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
+    """Pass rates with intervals, stages, error types, findings and lengths of one set of problems, all tests alike.
+
+    Stages and error types are shares of the sampled rollouts (of the greedy ones where nothing was sampled), findings
+    numbers for one of them.
+    """
+    names = dict.fromkeys(rollout.prompt_id for rollout in (*greedy, *sampled))
+    return summarize_problems([Problem(name, "", "") for name in names], greedy, sampled)
+
+
+def summarize_splits(
+    problems: list[Problem],
+    greedy: list[Rollout],
+    sampled: list[Rollout],
+    split: str,
+    ks: Sequence[int] = POWERS,
+) -> dict:
+    """Summaries of the whole split, of its unseen families, and of each tier: {"test": .., "test/unseen": .., ..}."""
+    found = {}
+    for name, members in groups(problems, split).items():
+        ids = {problem.task_id for problem in members}
+        chosen = ([r for r in rollouts if r.prompt_id in ids] for rollouts in (greedy, sampled))
+        found[name] = summarize_problems(members, *chosen, ks)
+    return found
+
+
+def summarize_problems(
+    problems: Sequence[Problem], greedy: list[Rollout], sampled: list[Rollout], ks: Sequence[int] = POWERS
+) -> dict:
+    """As `summarize`, and with "base/" figures where problems have base tests."""
+    summary: dict = {"problems": len(problems)}
+    for name, values in rates(make_results(problems, greedy, sampled), ks).items():
+        summary |= {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
+    shown = sampled or greedy
+    stages = Counter(rollout.outcome["stage"] for rollout in shown)
+    errors = Counter(rollout.outcome["error_type"] or "none" for rollout in shown)
+    findings = {tool: Counter() for tool in ("style", "security")}
+    for rollout in shown:
+        for tool, counts in findings.items():
+            counts.update(rollout.findings[tool])
+    summary |= {
+        "stages": {stage.name: stages[stage.name] / len(shown) for stage in Stage},
+        "error_types": {name: count / len(shown) for name, count in errors.most_common()},
+        "findings": {
+            tool: {name: count / len(shown) for name, count in sorted(counts.items())}
+            for tool, counts in findings.items()
+        },
+        "mean_length": sum(map(length, shown)) / len(shown),
+        "length_unit": length_unit(shown[0]),
+    }
+    if summary["length_unit"] == "tokens":  # how an answer from a file ended is not known
+        summary["truncated"] = sum(rollout.finish == "length" for rollout in shown) / len(shown)
+    return summary
+
+
+def format_table(columns: dict[str, dict], names: tuple[str, ...]) -> str:
+    """One line per split and figure, one column per evaluation, with intervals in percent."""
+    lines = []
+    for split in next(iter(columns.values())):
+        for name in names:
+            cells = [c[split] for c in columns.values()]
+            if all(name in cell for cell in cells):
+                lines.append([split, name, *(format_cell(cell, name) for cell in cells)])
+    return align(["split", "figure", *columns], lines)
+
+
+def format_cell(summary: dict, name: str) -> str:
+    low, high = summary[f"{name}_interval"]
+    return f"{100 * summary[name]:5.1f} % [{100 * low:5.1f}, {100 * high:5.1f}]"
+
+
+def to_text(problems: Sequence[Problem], splits: dict, ks: Sequence[int]) -> str:
+    """What the command prints: the table of figures, then shares, lengths and findings of the whole split."""
+    summary = next(iter(splits.values()))
+    figures = [f"{base}{name}" for base in ("base/", "") for name in ("greedy_pass@1", *(f"pass@{k}" for k in ks))]
+    lines = [format_table({"result": splits}, tuple(figures))]
+    if any(problem.base_tests for problem in problems):
+        lines.append("base/: on the benchmark's own tests; the others: on these and EvalPlus's")
+    lines += mbpp_note(problems)
+    for title in ("stages", "error_types"):
+        shares = [f"{name} {100 * share:.1f} %" for name, share in list(summary[title].items())[:8] if share]
+        lines.append(f"{title}: {', '.join(shares)}")
+    truncated = f", truncated {100 * summary['truncated']:.1f} %" if "truncated" in summary else ""
+    lines.append(f"mean length: {summary['mean_length']:.1f} {summary['length_unit']}{truncated}")
+    for tool, counts in summary["findings"].items():
+        found = ", ".join(f"{name} {count:.3f}" for name, count in counts.items() if count)
+        lines.append(f"{tool} findings a completion: {found or 'none'}")
+    return "\n".join(lines)
+
+
+def mbpp_note(problems: Sequence[Problem]) -> list[str]:
+    """For MBPP+ ("Mbpp/2"), a selection from all of MBPP's splits: how many are of which. For others nothing."""
+    splits = Counter(
+        mbpp.split_of(int(problem.task_id.removeprefix("Mbpp/")))
+        for problem in problems
+        if isinstance(problem.task_id, str) and problem.task_id.startswith("Mbpp/")
+    )
+    if not splits:
+        return []
+    return [
+        f"of these problems {splits['train']} have ids that MBPP trains on (601 to 974), and {splits['test']} ids of "
+        "its test split (11 to 510), which may be reported after training on the former: --split test"
+    ]

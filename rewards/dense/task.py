@@ -1,0 +1,34 @@
+"""Task: the tests passed, on the program's tokens. A term of the dense reward of arXiv 2605.21180.
+
+Two flaws of the published code are not reproduced. It executes only the tokens that its other terms like, so that the
+program that is judged is not the one that was written; here that one is executed. And it takes return code 0 for a
+passed test, which `exit(0)` earns; here the judge compares values itself (sandbox/).
+"""
+
+from rewards.answer import Answer, Value
+from rewards.dense.sync import error_place
+from rewards.places import finding_lines, is_sum, line_runs, per_token_value, placed
+
+
+def task(answer: Answer, *, per_token: float = 0) -> Value:
+    """k/T if k >= 1 of T tests pass, else -0.3: spread over the program. In [-0.3, 1].
+
+    per_token=1, the paper's form: each token of the program earns k/T; or else -0.3 if its lint and sync are good, that
+    is, if it stands before the place where the parser gave up and on a row without a finding. A program with a finding
+    on every row so loses nothing by failing, and the total grows with length.
+    ValueError where per_token=1 and the tokens are not known, or the program was not analysed (none passed).
+    """
+    summed = is_sum(per_token, "task")
+    start, end = answer.program
+    value = answer.outcome.passed / answer.outcome.total if answer.outcome.passed else -0.3
+    if not summed:
+        return placed(value, start, end)
+    if value > 0:
+        return per_token_value(answer, [(start, end, value)])
+    if answer.analysis is None:
+        raise ValueError("task: the program was not analysed")
+    good = end if answer.parses else error_place(answer)
+    runs = line_runs(answer, finding_lines(answer.analysis.style))
+    return per_token_value(
+        answer, [(start, min(end, good), value) for start, end, found in runs if not found and start < good]
+    )

@@ -1,0 +1,254 @@
+"""A process that analyses programs for rewards/linters/pool.py: `python worker.py bandit | ruff BINARY RULES`.
+
+It reads jobs from stdin and writes replies to stdout, one JSON object a line, the first one {} when it is ready, and
+ends when stdin does, so with the trainer. Jobs and replies:
+
+    {"do": "parse", "program": ...}   {"parses": bool, "error": null or [line, column]}
+    {"do": "bandit", "program": ...}  {"findings": [...]} or {"failed": why}
+    {"do": "ruff", "programs": [...]} {"results": [one such reply for each]} or {"failed": why} for all together
+
+A finding is the list of the fields of answer.Finding, in their order. Programs are never run, and none that can end a
+parser (it does happen) ends more than this process. The operating system limits its memory, and its CPU time by job.
+
+No configuration reaches either tool: no file of the working directory, its parents or the user, no environment
+variable, no comment of the program (`# noqa`, `# ruff: disable[..]`, `# nosec`), no encoding declaration.
+Not covered: Bandit plugins of other packages that are installed beside it; they would run, too.
+"""
+
+import ast
+import io
+import json
+import logging
+import math
+import os
+import re
+import resource
+import signal
+import subprocess  # nosec B404
+import sys
+import tempfile
+from pathlib import Path
+
+CPU_SECONDS = 5.0  # for one job; Bandit takes 0.4 ms for a program of ten lines
+MEMORY_BYTES = 2 << 30
+MOST_FINDINGS = 1000  # of one tool in one program: no honest program has as many, and the trainer keeps them
+RUFF_SECONDS = 20.0  # elapsed; 128 programs take 0.015
+# The deepest that Bandit may descend. Its own limit would be Python's 1,000 frames, at two for each level of nesting,
+# which is less than Python's parser accepts: a program could then hide behind a long chain of `elif`.
+_DEEPEST = 20_000
+
+# py311 is the oldest Python that this project runs on: the findings are then the same everywhere.
+RUFF_OPTIONS = (
+    *("check", "--isolated", "--no-cache", "--no-preview", "--ignore-noqa"),
+    *("--line-length", "88", "--target-version", "py311", "--output-format", "json", "--exit-zero", "--quiet"),
+)
+# What different versions of Ruff call a text that it cannot parse.
+_SYNTAX_ERRORS = (None, "E999", "invalid-syntax")
+_RULE = re.compile(r"[A-Z]+[0-9]+")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class Failed(Exception):
+    """A tool that gave up on a program; the text says why."""
+
+
+def main(arguments: list[str]) -> None:
+    kind, *rest = arguments
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # whatever a library prints is no reply
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    actions = {"ruff": Ruff(*rest).answer} if kind == "ruff" else {"parse": parse, "bandit": Bandit().answer}
+    reply: dict = {}
+    while True:
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+        line = sys.stdin.buffer.readline()
+        if not line.endswith(b"\n"):
+            return
+        job = json.loads(line)
+        _allow_cpu(CPU_SECONDS)
+        try:
+            reply = actions[job.pop("do")](**job)
+        except Failed as failure:
+            reply = {"failed": str(failure)}
+
+
+def _allow_cpu(seconds: float) -> None:
+    """From now on. Beyond it the kernel sends SIGXCPU, which ends the process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = math.ceil(used.ru_utime + used.ru_stime + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _capped(findings: list[list]) -> dict:
+    if len(findings) > MOST_FINDINGS:
+        return {"failed": "too many findings"}
+    return {"findings": findings}
+
+
+# Python's parser --------------------------------------------------------------------------------------------------
+
+
+def parse(program: str) -> dict:
+    """Whether Python takes the text; if not, where it gave up (line from 1, column from 0 in characters), if it says.
+
+    The text is parsed as text: a declaration of an encoding is a comment, and a byte order mark is an error.
+    """
+    try:
+        ast.parse(program)
+    except SyntaxError as error:
+        # Python counts from 1; 0 and -1 stand for the whole line.
+        place = None if not error.lineno else [error.lineno, max(error.offset or 1, 1) - 1]
+        return {"parses": False, "error": place}
+    except (ValueError, OverflowError, MemoryError, RecursionError):  # nested deeper than the parser goes, say
+        return {"parses": False, "error": None}
+    return {"parses": True, "error": None}
+
+
+# Bandit -----------------------------------------------------------------------------------------------------------
+
+
+class Bandit:
+    """All of Bandit's tests with their default settings, on texts in memory."""
+
+    def __init__(self) -> None:
+        # Here and not above: it takes 0.2 s, which the worker for Ruff need not spend.
+        from bandit.core import config, metrics, node_visitor, test_set, tester
+
+        class Tester(tester.BanditTester):
+            """Bandit's own; but it remembers the node of each issue, and an error in a test is not passed over. Nodes
+            that no test asks for, most of them, cost nothing, and nobody here reads the scores."""
+
+            def __init__(self, tests) -> None:
+                super().__init__(tests, debug=False, nosec_lines={}, metrics=metrics.Metrics())
+                self.nodes: list[ast.AST | None] = []
+
+            def run_tests(self, raw_context, checktype):
+                if self.testset.get_tests(checktype):
+                    super().run_tests(raw_context, checktype)
+                    self.nodes += [raw_context.get("node")] * (len(self.results) - len(self.nodes))
+
+            @staticmethod
+            def report_error(test, context, error):
+                raise Failed(f"crash: Bandit: {test}: {type(error).__name__}: {error}") from error
+
+        class Visitor(node_visitor.BanditNodeVisitor):
+            def update_scores(self, scores) -> None:
+                pass
+
+        self.tester, self.visitor = Tester, Visitor
+        self.tests = test_set.BanditTestSet(config.BanditConfig())
+
+    def answer(self, program: str) -> dict:
+        # B613 looks for characters that reverse the text, in the bytes of the file, and believes a declaration of an
+        # encoding in the first two lines, which would hide them. Two empty lines in front, and there is none.
+        file = io.BytesIO(("\n\n" + program).encode())
+        visitor = self.visitor("./program.py", file, None, self.tests, False, {}, None)
+        visitor.tester = self.tester(self.tests)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(_DEEPEST)
+        try:
+            visitor.process(program)
+        except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+            raise Failed(f"crash: Bandit: {type(error).__name__}") from error
+        finally:
+            sys.setrecursionlimit(limit)
+        lines = _LINE_END.split(program)
+        issues = zip(visitor.tester.results, visitor.tester.nodes, strict=True)
+        return _capped([_bandit_finding(program, lines, issue, node) for issue, node in issues])
+
+
+def _bandit_finding(program: str, lines: list[str], issue, node: ast.AST | None) -> list:
+    place = _place_in_file(program, issue) if node is None else _place(lines, issue, node)
+    return [issue.test_id, *place, issue.severity, issue.text, issue.confidence, issue.cwe.id]
+
+
+def _place(lines: list[str], issue, node: ast.AST) -> tuple[int, int, int, int]:
+    """Bandit's line may be that of an argument, while its column is that of the whole call: both are kept."""
+    column = _in_characters(lines[node.lineno - 1], issue.col_offset)
+    return issue.lineno, column, node.end_lineno, _in_characters(lines[node.end_lineno - 1], node.end_col_offset)
+
+
+def _place_in_file(program: str, issue) -> tuple[int, int, int, int]:
+    """Of B613, one character: its lines are those of str.splitlines, two of them ours, its columns count from 1."""
+    before = "".join(program.splitlines(keepends=True)[: issue.lineno - 3])
+    lines = _LINE_END.split(program[: len(before) + issue.col_offset - 1])
+    return len(lines), len(lines[-1]), len(lines), len(lines[-1]) + 1
+
+
+def _in_characters(line: str, offset: int) -> int:
+    """A column that counts bytes of UTF-8, as one that counts characters."""
+    data = line.encode()
+    # Inside f-strings Python 3.11 is sometimes off: beyond the line, or amid a character.
+    return len(data[:offset].decode(errors="ignore")) + max(0, offset - len(data))
+
+
+# Ruff -------------------------------------------------------------------------------------------------------------
+
+
+class Ruff:
+    """The program `binary`, with `rules` (prefixes, with commas between), once for as many programs as there are.
+
+    Ends this process, with Ruff's complaint, when it does not work at all: a rule that there is not, no such file.
+    """
+
+    def __init__(self, binary: str, rules: str) -> None:
+        self.command = [binary, *RUFF_OPTIONS, "--select", rules]
+        try:
+            self.answer([""])
+        except (Failed, OSError) as error:
+            sys.exit(f"{binary}: {error}")
+
+    def answer(self, programs: list[str]) -> dict:
+        with tempfile.TemporaryDirectory(prefix="codeladder-ruff-") as directory:
+            names = [f"{number}.py" for number in range(len(programs))]
+            for name, program in zip(names, programs, strict=True):
+                Path(directory, name).write_bytes(program.encode())
+            diagnostics = self._run(directory, names)
+        found: list[list[dict]] = [[] for _ in programs]
+        for diagnostic in diagnostics:
+            found[int(Path(diagnostic["filename"]).stem)].append(diagnostic)
+        return {"results": [_ruff_reply(one) for one in found]}
+
+    def _run(self, directory: str, names: list[str]) -> list[dict]:
+        try:
+            # A fixed command and file names of our own, no shell.
+            done = subprocess.run(  # nosec B603
+                [*self.command, *names],
+                cwd=directory,
+                env={"RAYON_NUM_THREADS": "2"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=RUFF_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Failed("timeout") from error
+        if done.returncode == -signal.SIGXCPU:
+            raise Failed("timeout")
+        if done.returncode:
+            complaint = done.stderr.decode(errors="replace").strip().replace("\n", " ")
+            raise Failed(f"crash: Ruff ended with status {done.returncode}: {complaint[:200]}")
+        return json.loads(done.stdout)
+
+
+def _ruff_reply(diagnostics: list[dict]) -> dict:
+    for diagnostic in diagnostics:
+        code = diagnostic["code"]
+        if code in _SYNTAX_ERRORS:
+            diagnostic["code"] = "invalid-syntax"
+        elif code == "E902" or not _RULE.fullmatch(code):  # not about the program: Ruff could not read it, or stumbled
+            return {"failed": f"crash: Ruff: {code}: {diagnostic['message'][:200]}"}
+    return _capped([_ruff_finding(diagnostic) for diagnostic in diagnostics])
+
+
+def _ruff_finding(diagnostic: dict) -> list:
+    start, end = diagnostic["location"], diagnostic["end_location"]
+    where = [diagnostic["code"], start["row"], start["column"] - 1, end["row"], end["column"] - 1]
+    return [*where, "", diagnostic["message"], "", 0]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

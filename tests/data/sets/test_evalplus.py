@@ -1,0 +1,279 @@
+"""EvalPlus's sets: strict reading, arguments of the right types, literals that survive, tests that decide rightly."""
+
+import ast
+import collections
+import json
+import re
+import textwrap
+
+import pytest
+
+from data.problems import Problem
+from data.prompts import build_prompt
+from data.sets import evalplus
+from data.sets.evalplus import Expected, literal, make_problem, read_records
+
+MBPP = {
+    "task_id": "Mbpp/601",
+    "prompt": '"""\nWrite a function to add.\nassert add(1, 2) == 3\n"""\n',
+    "entry_point": "add",
+    "canonical_solution": "\ndef add(a, b):\n    return a + b\n",
+    "base_input": [[1, 2], [3, 4]],
+    "plus_input": [[5, 6]],
+    "atol": 0,
+    "contract": "",
+    "assertion": "",
+}
+HUMANEVAL = {
+    "task_id": "HumanEval/7",
+    "prompt": 'import math\n\n\ndef area(r):\n    """ Area of a disc. """\n',
+    "entry_point": "area",
+    "canonical_solution": "\n    return math.pi * r * r\n",
+    "base_input": [[1.0]],
+    "plus_input": [],
+    "atol": 0,
+    "contract": "",
+    "test": "",
+}
+
+
+def read(tmp_path, *records):
+    path = tmp_path / "plus.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return read_records(path)
+
+
+def problem_of(tmp_path, fields, *outputs, left_out=(), cpu_seconds=0.1):
+    (record,) = read(tmp_path, fields)
+    return make_problem(record, Expected(outputs, left_out, cpu_seconds))
+
+
+# Reading
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"task_id": "APPS/1"}, "task_id: needs Mbpp/ or HumanEval/ and a number, got 'APPS/1'"),
+        ({"task_id": "Mbpp/975"}, "task_id: Mbpp/975 is none of MBPP's"),
+        ({"task_id": 601}, "task_id: needs str, got int"),
+        ({"canonical_solution": "def add(:\n"}, "canonical_solution: not Python"),
+        ({"entry_point": "sub"}, "entry_point: canonical_solution defines no function 'sub'"),
+        ({"base_input": []}, "base_input: is empty"),
+        ({"base_input": [1, 2]}, "base_input: needs a list of argument lists"),
+        ({"plus_input": {"a": 1}}, "plus_input: needs list, got dict"),
+        ({"atol": -1}, "atol: needs a number of at least 0, got -1"),
+        ({"atol": "0"}, "atol: needs int or float, got str"),
+        (
+            {"task_id": "Mbpp/252", "base_input": [["not a number"]]},
+            "base_input, plus_input: not as Mbpp/252 takes them",
+        ),
+        ({}, "task_id: Mbpp/601 stands at"),
+    ],
+)
+def test_faults(tmp_path, change, words):
+    """A record that no program could pass, or an error without its line."""
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        read(tmp_path, MBPP, MBPP | change)
+    assert str(caught.value).startswith(f"{tmp_path / 'plus.jsonl'}:2: ")
+
+
+def test_a_missing_field(tmp_path):
+    """EvalPlus's inputs missing, taken for there being none."""
+    with pytest.raises(ValueError, match=r":1: plus_input: missing"):
+        read(tmp_path, {name: value for name, value in MBPP.items() if name != "plus_input"})
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "call"),
+    [
+        (601, [[1], [2]], "f([1], [2])"),
+        (2, [[1], [2, 3]], "f((1,), (2, 3))"),
+        (63, [[[1, 2], [3]]], "f([(1, 2), (3,)])"),
+        (259, [[[1, 2]], [[3, 4]]], "f(((1, 2),), ((3, 4),))"),
+        (75, [[[1, 2]], 6], "f([(1, 2)], 6)"),
+        (250, [[1, [2]], 3], "f((1, [2]), 3)"),
+        (307, [["a", [], 1], 2, 50], "f(('a', [], 1), 2, 50)"),
+        (106, [[1], [2]], "f([1], (2,))"),
+        (580, [[1, [2, [3]]]], "f((1, (2, (3,))))"),
+        (115, [[[1, 1, 2], []]], "f([{1, 2}, {}])"),
+        (124, [0, "1j"], "f(0.0, complex(0.0, 1.0))"),
+        (252, ["1+2j"], "f(complex(1.0, 2.0))"),
+        (278, [[1, [2, 3]]], "f((1, (2, 3)))"),
+        (722, [{"a": [1, 2]}, 6.0], "f({'a': (1, 2)}, 6.0)"),
+    ],
+)
+def test_types_of_arguments(tmp_path, number, arguments, call):
+    """A list where the task takes a tuple: its reference then fails, or returns something else."""
+    fields = {"task_id": f"Mbpp/{number}", "entry_point": "f", "canonical_solution": "def f(*a): pass\n"}
+    (record,) = read(tmp_path, MBPP | fields | {"base_input": [arguments], "plus_input": {}})
+    assert record.call(0) == call
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in solutions and contracts
+def test_the_real_file(mbppplus_file):
+    """A task whose arguments are of other types than its own contract asks for; and tasks or inputs lost."""
+    records = read_records(mbppplus_file)
+    assert (len(records), sum(len(r.inputs) for r in records), sum(r.base for r in records)) == (378, 41015, 1174)
+    helpers = {"close", "_near", "found", "other", "polynomial", "got"}
+    assert not helpers & {record.entry_point for record in records}
+    for record, line in zip(records, mbppplus_file.read_text().splitlines(), strict=True):
+        tree = ast.parse(record.code)
+        function = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == record.entry_point][-1]
+        contract = textwrap.dedent(json.loads(line)["contract"])
+        source = f"def contract({ast.unparse(function.args)}):\n    pass\n{textwrap.indent(contract, '    ')}"
+        namespace = {"re": re}
+        exec(source, namespace)
+        refused = 0
+        for arguments in record.inputs:
+            try:
+                namespace["contract"](*arguments)
+            except AssertionError:
+                refused += 1
+        # Published so: 1e6 as a float where an integer is asked for, and lists that are empty or hold no numbers.
+        assert refused == {"Mbpp/267": 3, "Mbpp/734": 104}.get(record.task_id, 0), record.task_id
+
+
+# Literals
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, True, 0, -5, 0.1 + 0.2, -0.0, 5e-324, float("inf"), float("-inf"), 1e22),
+        *(complex(-0.0, -2.0), complex(1.0, float("inf")), "a'b\"\n\ud800", b"\x00'", [], [1, (2,)], (), (1,), set()),
+        *({1}, {2, 1, 3}, frozenset(), frozenset({"a"}), {}, {(1, 2): [None], "k": {1.5: ()}}),
+    ],
+)
+def test_literal(value):
+    """A value that comes out of its own source changed: another float, a tuple of one item without its comma."""
+    found = eval(literal(value))
+    assert type(found) is type(value)
+    assert found == value
+    if type(value) is float or type(value) is complex:
+        assert repr(found) == repr(value)
+
+
+def test_literals_that_are_hard_to_compare():
+    """nan written as a name that a test does not know; a set in another order in each process; an integer of more
+    digits than Python reads."""
+    assert eval(literal([10**5000])) == [10**5000]
+    assert eval(literal([float("nan")]), {})[0] != eval(literal([float("nan")]), {})[0]
+    assert literal({"b", "c", "a", 1}) == "{'a', 'b', 'c', 1}"
+    with pytest.raises(TypeError, match="no literal for a Counter"):
+        literal(collections.Counter("a"))
+
+
+# Tests
+
+
+def accepts(problem, value, number=0):
+    """Whether a test of the problem passes with a function that returns the value, in plain Python."""
+    namespace = {}
+    exec(problem.test_setup_code, namespace)
+    namespace[problem.entry_point] = lambda *_: value
+    try:
+        exec(problem.test_list[number], namespace)
+    except (AssertionError, TypeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("want", "right", "wrong"),
+    [
+        (0.3, [0.1 + 0.2, 0.3 + 9e-7], [0.3 + 2e-6, 0.299998, "0.3", None, [0.3], (0.3,)]),
+        (1.0, [1, True, 1.0], [2, 0, None]),  # what is equal is equal, whatever its type
+        (1, [1, 1.0, True], [1.0000005, 2, 0]),  # an integer has no tolerance
+        (10**12, [10**12], [10**12 + 1, 1e12 + 1]),
+        (1e9, [1e9, 1e9 + 99], [1e9 + 101]),  # 1e-7 of a large number
+        ([0.5, 1.5], [[0.5, 1.5], [0.5 + 5e-7, 1.5]], [(0.5, 1.5), [0.5], [0.5, 1.5, 2.5], [0.5, 1.6], [0.5, None]]),
+        ([1, 0.5], [[1, 0.5]], [[1, 0.5 + 5e-7]]),  # not all of them floats: Python's own ==
+        ((), [()], [[], None]),
+        (float("inf"), [float("inf")], [1e308, float("-inf"), float("nan")]),
+        (float("nan"), [], [float("nan"), 0.0]),
+        ([[0.5]], [[[0.5]]], [[[0.5 + 5e-7]]]),
+    ],
+)
+def test_what_is_equal(tmp_path, want, right, wrong):
+    """0.1 + 0.2 that is not 0.3, or a mutant that passes by a tolerance that was not meant for it."""
+    problem = problem_of(tmp_path, MBPP | {"plus_input": [], "base_input": [[1, 2]]}, want)
+    assert [value for value in right if not accepts(problem, value)] == []
+    assert [value for value in wrong if accepts(problem, value)] == []
+
+
+def test_a_tolerance_of_the_task(tmp_path):
+    """An atol that is not looked at, or used for floats only, where the file gives one."""
+    problem = problem_of(tmp_path, MBPP | {"atol": 0.01, "plus_input": {}}, [[1.0, 2], 3], 4)
+    right, wrong = ([[1.009, 2.0], 3], [(0.991, 2), 3]), ([[1.02, 2], 3], [[1.0], 3], ((1.0, 2), 3), [[1.0, "2"], 3])
+    assert all(accepts(problem, value) for value in right)
+    assert not any(accepts(problem, value) for value in wrong)
+    assert accepts(problem, 4.0, number=1)
+    assert not accepts(problem, 4.005, number=1)  # near, but of another type
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "want", "right", "wrong"),
+    [
+        ("similar_elements", [[1], [2]], (1, 2), [(2, 1), [1, 1, 2], {1, 2}], [(1,), None, 1]),
+        ("check_str", ["a"], True, [True, "match", 0], [None, False]),
+        ("check_str", ["a"], False, [None, False], [True, "match", 0]),
+        ("surface_Area", [3, 4], 33, [33, 35], [34]),  # slant 4, or height 4: 9 + 6 * sqrt(1.5^2 + 4^2) = 34.63
+        ("digit_distance_nums", [23, 156], 6, [6, 7], [5]),  # 023 and 156: 1 + 3 + 3
+    ],
+)
+def test_rules_of_single_tasks(tmp_path, name, arguments, want, right, wrong):
+    """A task that EvalPlus judges by a rule of its own judged like any other, or so that anything passes."""
+    fields = {"entry_point": name, "canonical_solution": f"def {name}(*a): pass\n", "plus_input": []}
+    problem = problem_of(tmp_path, MBPP | fields | {"base_input": [arguments]}, want)
+    assert [value for value in right if not accepts(problem, value)] == []
+    assert [value for value in wrong if accepts(problem, value)] == []
+
+
+def test_any_zero_is_right(tmp_path):
+    """The one zero that the reference finds taken for the only one; or a rule of HumanEval+ used for MBPP+."""
+    fields = {"entry_point": "find_zero", "atol": 0.0001, "base_input": [[[2, -3, 1]]]}  # (x - 1)(x - 2)
+    solution = "def find_zero(xs):\n"
+    problem = problem_of(tmp_path, HUMANEVAL | fields | {"prompt": solution, "canonical_solution": "    pass\n"}, 1.0)
+    assert [accepts(problem, x) for x in (1.0, 2.0, 1.00001, 1.5, None)] == [True, True, True, False, False]
+    other = problem_of(tmp_path, MBPP | fields | {"canonical_solution": solution + "    pass\n", "plus_input": []}, 1.0)
+    assert not accepts(other, 2.0)
+
+
+def test_a_problem_of_mbpp(tmp_path):
+    """The request with code in it, the wrong split, or base tests that are counted wrong when an output is left out."""
+    problem = problem_of(tmp_path, MBPP, 3, None, 11, left_out=(1,))
+    assert (problem.task_id, problem.split, problem.stub) == ("Mbpp/601", "train", "")
+    assert problem.text == "Write a function to add."
+    assert problem.test_list == ("assert add(1, 2) == 3", "assert add(5, 6) == 11")
+    assert (problem.base_tests, problem.cpu_seconds) == (1, 0.0)
+    assert problem.examples == ("assert add(1, 2) == 3",)
+    assert problem.code == "def add(a, b):\n    return a + b\n"
+
+
+def test_prompts_of_mbpp_are_evalplus_own(mbppplus_file):
+    """A prompt that shows a helper of ours, which no model knows, or two tests where EvalPlus shows one."""
+    records = read_records(mbppplus_file)
+    for record in records:
+        shown = Problem("", evalplus.request(record), "", shown=evalplus.examples(record))
+        ours, theirs = (
+            [line.rstrip() for line in prompt.split("\n")] for prompt in (build_prompt(shown), record.prompt)
+        )
+        assert ours == theirs
+
+
+def test_a_problem_of_humaneval(tmp_path):
+    """A reference without its prompt, or a completion that has nothing to go on from."""
+    problem = problem_of(tmp_path, HUMANEVAL, 3.14, cpu_seconds=0.6)
+    assert (problem.task_id, problem.split, problem.stub) == ("HumanEval/7", "test", HUMANEVAL["prompt"])
+    assert problem.text == "Area of a disc."
+    assert problem.shown == ()
+    assert problem.test_list == ("assert close(area(1.0), 3.14, 1e-06)",)
+    assert problem.code == HUMANEVAL["prompt"] + HUMANEVAL["canonical_solution"]
+    assert problem.cpu_seconds == 3  # 4 x 0.6, in whole seconds
+
+
+def test_none_is_skipped():
+    """A task without expected outputs that becomes a problem without tests."""
+    with pytest.raises(KeyError):
+        evalplus.make_problems([evalplus.Record("Mbpp/2", "", "", "f", ((),), 1, 0.0, "")], {})
