@@ -37,7 +37,7 @@ from rl.critic import Critic
 from rl.files.checkpoint import checkpoints, restore_checkpoint
 from rl.files.config import check_window, read_config, read_json
 from rl.learner import Learner, Settings
-from rl.lora import add_lora, load_adapter, save_adapter, twin
+from rl.lora import add_lora, load_adapter, save_adapter, share_base
 from rl.model import Decoder
 
 TABLE = ("greedy_pass@1", "pass@1", "pass@16")
@@ -217,7 +217,7 @@ def make_reference(options: RunOptions, model: Decoder) -> Decoder | None:
     """The policy that the KL holds to: as this one started, its base, or an adapter's. None where there is no KL."""
     if not options.kl_coef:
         return None
-    reference = twin(model)
+    reference = share_base(model)
     adapter = {"start": options.adapter, "base": ""}.get(options.reference, options.reference)
     if adapter:
         load_adapter(reference, adapter)

@@ -80,7 +80,7 @@ def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, re
     spans = reward_rollouts([rollout], answers, parse_reward(options.reward))
     if ids:
         locate(options.credit, [rollout], answers, spans, policy, group_size=1)
-    credit = rollout.credit if options.credit == "executed" else rollout.located
+    credit = rollout.token_weights if options.credit == "executed" else rollout.token_rewards
     return Score(problem, rollout, answers[0], spans[0], policy.decode(ids)[1], credit or [0.0] * len(ids))
 
 
@@ -154,7 +154,7 @@ def program_lines(found: Score, colour: bool) -> list[str]:
     """The completion, with line numbers of the program and what each line's tokens won or lost."""
     text, start = found.answer.text, found.answer.program[0]
     above = found.answer.prefix.count("\n")  # lines that are executed before the program's first
-    shares = bool(found.rollout.credit)
+    shares = bool(found.rollout.token_weights)
     largest = max((abs(credit) for credit in found.credit), default=0.0)
     lines: list[list[tuple[str, float]]] = [[]]  # of each line, the pieces of its tokens and their credit
     counted: list[list[float]] = [[]]  # the credit of the tokens that begin on it: one may go on to the next

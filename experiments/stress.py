@@ -28,7 +28,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from sandbox import Case, Judge, Limits, Outcome, Stage, Task
+from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task
 
 PROGRAMS_PER_FAULT = 25
 MEMORY_BAR_MB = 2.0
@@ -207,7 +207,7 @@ def descendants(pid: int) -> list[int]:
     return [below for child in children(pid) for below in (child, *descendants(child))]
 
 
-def judge_pids(judge: Judge) -> list[int]:
+def judge_pids(judge: Sandbox) -> list[int]:
     return [slot.process.pid for slot in judge._keeper.slots if slot.process is not None]
 
 
@@ -236,7 +236,7 @@ class Snapshot:
         return sum((self.memory_mb[pid] for pid in pids), start=0.0)
 
 
-def snapshot(judge: Judge) -> Snapshot:
+def snapshot(judge: Sandbox) -> Snapshot:
     pids = descendants(os.getpid())
     return Snapshot(set(judge_pids(judge)), {pid: resident_mb(pid) for pid in pids}, descriptors(pids))
 
@@ -256,7 +256,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def judge_all(judge: Judge, tasks: list[Task], label: str, each: Callable[[int], None] = lambda done: None) -> dict:
+def judge_all(judge: Sandbox, tasks: list[Task], label: str, each: Callable[[int], None] = lambda done: None) -> dict:
     """Outcome by index; `each(done)` is called after each result."""
     outcomes = {}
     with tqdm(total=len(tasks), desc=label, unit="program", leave=False) as bar:
@@ -284,7 +284,7 @@ def soak(options: StressOptions, r: random.Random) -> list[Figure]:
     knowns = [known(r, number, hangs=True) for number in range(options.soak)]
     warm_up = [known(r, number, hangs=False).task for number in range(options.soak, options.soak + 400)]
     own_before = descriptors([os.getpid()])
-    with Judge(options.slots, LIMITS) as judge:
+    with Sandbox(options.slots, LIMITS) as judge:
         judge_all(judge, warm_up, "warm-up")  # caches of compiled tests, the first copies of pages
         before = snapshot(judge)
         began = time.monotonic()
@@ -322,7 +322,7 @@ def faults(options: StressOptions, r: random.Random) -> list[Figure]:
     moments = sorted(r.sample(range(1, len(knowns)), options.faults), reverse=True)
     killed = {"judge": 0, "waiting zygote": 0, "forking zygote": 0}
     judges, seen = set(), set()  # process ids, of all that there ever were
-    with Judge(options.slots, LIMITS) as judge:
+    with Sandbox(options.slots, LIMITS) as judge:
 
         def kill_at_moments(done: int) -> None:
             seen.update(descendants(os.getpid()))
@@ -350,7 +350,7 @@ def faults(options: StressOptions, r: random.Random) -> list[Figure]:
     ]
 
 
-def kill_one(judge: Judge, r: random.Random) -> str:
+def kill_one(judge: Sandbox, r: random.Random) -> str:
     """Kill a judge or zygote of a slot that is up; returns which. Waits for a slot to come up if need be."""
     while True:
         slot, depth = r.choice(judge._keeper.slots), r.randrange(3)
@@ -464,9 +464,9 @@ def replies(options: StressOptions, r: random.Random) -> list[Figure]:
 
 
 def _wins(part: str, options: StressOptions, programs: list[str]) -> list[Figure]:
-    """Judge programs none of which can know what its tests want."""
+    """Sandbox programs none of which can know what its tests want."""
     tasks = [Task(program, SECRET_TESTS, "f") for program in programs]
-    with Judge(options.slots, LIMITS) as judge:
+    with Sandbox(options.slots, LIMITS) as judge:
         before = descendants(os.getpid())
         began = time.monotonic()
         outcomes = judge_all(judge, tasks, part)

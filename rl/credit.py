@@ -1,18 +1,18 @@
 """Credit per token: which tokens of a completion its advantage falls on.
 
-A rollout may say where parts of its reward R_i were won or lost (`located`, one number a token, below 0 where it was
-lost) and what share of its advantage each token is to get (`credit`, 0..1). With a completion's one advantage A_i,
-its length T_i, and s_i, what its algorithm divides rewards by,
+A rollout may say where parts of its reward R_i were won or lost (`token_rewards`, below 0 where lost) and what share of
+its advantage each token gets (`token_weights`, 0..1). With a completion's one advantage A_i, its length T_i, and s_i,
+what its algorithm divides rewards by,
 
     A_it = c_it ( A_i + ( T_i l_it - sum_u l_iu ) / s_i )            l: located, c: credit
 
 A token at which nothing was located keeps A_i less what was located elsewhere; a token that lost a part of the reward
 pays for it alone. The bracket has the mean A_i over the tokens, whatever l is: advantage is moved between tokens, and
 none is added. A group whose rewards are all equal stays at exactly zero, and so do the tokens whose share is 0. This is
-for GRPO, GSPO and RLOO; PPO takes l_it as the reward of token t (rl.rollout.token_rewards), and the same shares.
+for GRPO, GSPO and RLOO; PPO takes l_it as the reward of token t (rl.rollout.dense_rewards), and the same shares.
 
-    (start, end, value)  --lay-->  l_i            character ranges of the text, made outside `rl` from a reward's spans
-    (start, end)         --mark--> c_i            those that are to get nothing
+    (start, end, value)  --spread_spans--> l_i    character ranges of the text, made outside `rl`
+    (start, end)         --mask_tokens-->  c_i    those that are to get nothing
         both by the ranges of characters that the sampled tokens hold (token_bytes, decode)
 
 Tokens are told apart by the bytes that they stand for. A text that is tokenised again may fall into other tokens than
@@ -34,8 +34,8 @@ def token_advantages(advantages: Tensor, scale: Tensor | float, rollouts: list[R
 
     Example: an advantage of -0.5 and scale 1; -0.25 located at the second of two tokens gives [-0.25, -0.75].
     """
-    located = token_values(rollouts, "located", 0.0).to(mask)  # l_it, (B, T)
-    credit = token_values(rollouts, "credit", 1.0).to(mask)  # c_it, (B, T), 0 at the padding
+    located = token_values(rollouts, "token_rewards", 0.0).to(mask)  # l_it, (B, T)
+    credit = token_values(rollouts, "token_weights", 1.0).to(mask)  # c_it, (B, T), 0 at the padding
     lengths = mask.sum(dim=1, keepdim=True)  # T_i, (B, 1)
     moved = lengths * located - located.sum(dim=1, keepdim=True)  # (B, T), its sum over the tokens is 0
     learns = advantages.any(dim=1, keepdim=True)  # (N, 1): False where rewards are all equal, so that none is moved
@@ -59,10 +59,10 @@ def limit_charges(rollouts: list[Rollout], group_size: int) -> None:
         mean = fmean(rollout.reward for rollout in group)
         for rollout in group:
             if rollout.reward < mean:
-                rollout.located = lighten(rollout.located, most=mean - rollout.reward)
+                rollout.token_rewards = scale_losses(rollout.token_rewards, most=mean - rollout.reward)
 
 
-def lighten(located: list[float], most: float) -> list[float]:
+def scale_losses(located: list[float], most: float) -> list[float]:
     """Losses scaled down, all by the same factor, so that they sum to `most` (>= 0) at most; gains stay.
 
     Example: [-3, 0, 2, -1] with most = 2 is [-1.5, 0, 2, -0.5].
@@ -76,7 +76,7 @@ def lighten(located: list[float], most: float) -> list[float]:
 # from characters to tokens -----------------------------------------------------------------------------------
 
 
-def lay(spans: Sequence[tuple[int, int, float]], ranges: Sequence[tuple[int, int]]) -> list[float]:
+def spread_spans(spans: Sequence[tuple[int, int, float]], ranges: Sequence[tuple[int, int]]) -> list[float]:
     """Values of character ranges [start, end), each spread evenly over the tokens that hold a character of it.
 
     `ranges` are what decode() gives, of at least one token. A span that no token holds (it is empty, or lies behind the
@@ -96,7 +96,7 @@ def lay(spans: Sequence[tuple[int, int, float]], ranges: Sequence[tuple[int, int
     return row
 
 
-def mark(characters: Sequence[tuple[int, int]], ranges: Sequence[tuple[int, int]], length: int) -> list[float]:
+def mask_tokens(characters: Sequence[tuple[int, int]], ranges: Sequence[tuple[int, int]], length: int) -> list[float]:
     """A row of credit: 0.0 for tokens that lie in the given character ranges whole, else 1.0. `length`: of the text.
 
     A token of which a single character lies outside, and a token without text (the end of sequence), keeps 1.0.

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.logprobs import completion_hidden
-from rl.lora import add_lora, twin
+from rl.lora import add_lora, share_base
 from rl.model import Decoder
 
 KINDS = ("linear", "lora", "copy")
@@ -28,7 +28,7 @@ class Critic(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"critic: unknown kind {kind!r}; there are {', '.join(KINDS)}")
-        self.kind, self.backbone = kind, twin(policy)
+        self.kind, self.backbone = kind, share_base(policy)
         if kind == "lora":
             add_lora(self.backbone, rank, alpha, seed=seed)
         dtype = torch.promote_types(policy.dtype, torch.float32)  # bf16 can't resolve the updates of one step

@@ -73,7 +73,7 @@ def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for layer in layers for parameter in (layer.lora_A, layer.lora_B)]
 
 
-def twin(model: Decoder) -> Decoder:
+def share_base(model: Decoder) -> Decoder:
     """A second model over the very same base weights, without the adapter: a reference policy, a critic's backbone.
 
     It costs no memory until it is given an adapter of its own (`add_lora`, `load_adapter`). The weights are

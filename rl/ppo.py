@@ -28,7 +28,7 @@ from rl.critic import explained_variance
 from rl.grpo import policy_loss  # L_policy: GRPO took it from here
 from rl.learner import Learner, layout_of
 from rl.loss import Totals
-from rl.rollout import Batch, token_rewards, token_values
+from rl.rollout import Batch, dense_rewards, token_values
 
 DEFAULTS = {  # the options of run.py that PPO takes
     "clip_low": 0.2,
@@ -122,7 +122,7 @@ def train(learner: Learner, collect, log, options) -> None:
 
     while learner.step < options.steps:
         batch = learner.prepare(collect(learner.step))
-        rewards, measured = token_rewards(batch.rollouts).to(batch.mask), {}  # r_t, (B, T)
+        rewards, measured = dense_rewards(batch.rollouts).to(batch.mask), {}  # r_t, (B, T)
         if options.kl_coef and options.kl_in == "reward":
             penalty, measured = kl.in_reward(
                 options.kl_estimator, batch.old_log_probs, batch.ref_log_probs, batch.mask
@@ -142,7 +142,7 @@ def train(learner: Learner, collect, log, options) -> None:
         )
         if options.whiten == "yes":
             advantages = whiten(advantages, batch.mask)
-        batch.advantages = advantages * token_values(batch.rollouts, "credit", 1.0).to(batch.mask)
+        batch.advantages = advantages * token_values(batch.rollouts, "token_weights", 1.0).to(batch.mask)
         # Of what the critic is trained on (R_t, which at lambda < 1 is partly made of its own values), and of the
         # rewards that did come.
         _, to_go = generalized_advantages(rewards, batch.values, batch.mask, options.gamma, gae_lambda=1.0)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 import torch
 from torch import Tensor
 
-TOKEN_FIELDS = ("prompt", "completion", "log_probs", "located", "credit")
+TOKEN_FIELDS = ("prompt", "completion", "log_probs", "token_rewards", "token_weights")
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Rollout:
     prompt: list[int]  # token ids, P of them
     completion: list[int]  # token ids, T of them; the end-of-sequence token is among them if it was sampled
     log_probs: list[float]  # of each completion token under the distribution that it was drawn from, in nats
-    finish: str  # eos | stop | length
+    finish_reason: str  # eos | stop | length
     text: str
     program: tuple[int, int, bool] = (0, 0, False)  # characters of the text that were executed; fenced or not
     prefix: str = ""  # code that was executed before them: the stub that the completion goes on from
@@ -31,8 +31,8 @@ class Rollout:
     components: dict[str, float] = field(default_factory=dict)
     # Credit per token (rl/credit.py). `located`: the part of the reward that was won or lost there; what is left,
     # reward - sum(located), belongs to the whole completion. `credit`: the share of its advantage that a token gets.
-    located: list[float] = field(default_factory=list)  # T of them; empty: 0.0 everywhere
-    credit: list[float] = field(default_factory=list)  # T of them, in 0..1; empty: 1.0 everywhere
+    token_rewards: list[float] = field(default_factory=list)  # T of them; empty: 0.0 everywhere
+    token_weights: list[float] = field(default_factory=list)  # T of them, in 0..1; empty: 1.0 everywhere
     advantage: float = 0.0  # mean over the tokens
 
     def record(self) -> dict:
@@ -72,7 +72,7 @@ def make_batch(rollouts: list[Rollout], device="cpu", mask_truncated: bool = Fal
     mask, sampled = length_mask(rollouts).to(device), sampled_log_probs(rollouts).to(device)  # (B, T)
     loss_mask = mask
     if mask_truncated:
-        complete = torch.tensor([float(rollout.finish != "length") for rollout in rollouts], device=device)
+        complete = torch.tensor([float(rollout.finish_reason != "length") for rollout in rollouts], device=device)
         loss_mask = mask * complete[:, None]
     return Batch(rollouts, mask, loss_mask, sampled, sampled)
 
@@ -96,12 +96,12 @@ def sampled_log_probs(rollouts: list[Rollout]) -> Tensor:
     return _padded([rollout.log_probs for rollout in rollouts], rollouts)
 
 
-def token_rewards(rollouts: list[Rollout]) -> Tensor:
+def dense_rewards(rollouts: list[Rollout]) -> Tensor:
     """(B, T): what is located at each token, and the rest of the reward on the last one: a row's sum is its reward.
 
     Example: a reward of 1.0 for three tokens is [0, 0, 1]; with [0, -0.5, 0] located in it, it is [0, -0.5, 1.5].
     """
-    earlier = [_row(rollout, "located", 0.0)[:-1] for rollout in rollouts]
+    earlier = [_row(rollout, "token_rewards", 0.0)[:-1] for rollout in rollouts]
     rows = [row + [rollout.reward - sum(row)] for row, rollout in zip(earlier, rollouts, strict=True)]
     return _padded(rows, rollouts)
 

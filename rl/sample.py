@@ -38,7 +38,7 @@ class Completion:
 
     ids: list[int]
     log_probs: list[float]
-    finish: str  # eos | stop | length; "" as long as it is being written
+    finish_reason: str  # eos | stop | length; "" as long as it is being written
 
 
 @torch.inference_mode()
@@ -161,11 +161,11 @@ def _sample_rows(
         if len(fresh) == decoder.LOOK_EVERY or t + 1 == steps:
             _write_down(fresh, [completions[row] for row in rows], settings)
             fresh = []
-            alive = [i for i, row in enumerate(rows) if not completions[row].finish]
+            alive = [i for i, row in enumerate(rows) if not completions[row].finish_reason]
             if not alive:
                 break
             if len(alive) <= decoder.COMPACT_BELOW * len(rows):
-                yield [(row, completions[row]) for row in rows if completions[row].finish]
+                yield [(row, completions[row]) for row in rows if completions[row].finish_reason]
                 rows = [rows[i] for i in alive]
                 kept = torch.tensor(alive, device=model.device)
                 uniforms, token = uniforms[kept], token[kept]
@@ -189,16 +189,16 @@ def _write_down(fresh: list[tuple[Tensor, Tensor]], completions: list[Completion
     log_probs = torch.stack([log_prob for _, log_prob in fresh], 1).tolist()
     for completion, new_ids, new_log_probs in zip(completions, ids, log_probs, strict=True):
         for token, log_prob in zip(new_ids, new_log_probs, strict=True):
-            if completion.finish:
+            if completion.finish_reason:
                 break
             completion.ids.append(token)
             completion.log_probs.append(log_prob)
             if token in settings.eos_ids:
-                completion.finish = "eos"
+                completion.finish_reason = "eos"
             elif settings.stop is not None and settings.stop(completion.ids):
-                completion.finish = "stop"
+                completion.finish_reason = "stop"
             elif len(completion.ids) == settings.max_new_tokens:
-                completion.finish = "length"
+                completion.finish_reason = "length"
 
 
 def _choose(logits: Tensor, uniform: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,9 @@
                                             v    |  calls, replies (wire.py)             | fork
                                           child (child.py)  <----------------------------+
 
-    from sandbox import Judge, Limits, Task
+    from sandbox import Sandbox, Limits, Task
 
-    with Judge(slots=2, limits=Limits(test_cpu_seconds=1.0)) as judge:
+    with Sandbox(slots=2, limits=Limits(test_cpu_seconds=1.0)) as judge:
         for outcome in judge.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")]):
             print(outcome.stage.name, outcome.passed, outcome.total)
 
@@ -17,7 +17,18 @@ it does not. Standard library only; never torch. The whole story: docs/sandbox.m
 """
 
 from sandbox.outcome import Case, Limits, Outcome, Stage, Task, Verdict
-from sandbox.pool import Batch, Judge, WeakSandbox
+from sandbox.pool import Sandbox, Submission, WeakSandbox
 from sandbox.wire import read_value
 
-__all__ = ["Batch", "Case", "Judge", "Limits", "Outcome", "Stage", "Task", "Verdict", "WeakSandbox", "read_value"]
+__all__ = [
+    "Submission",
+    "Case",
+    "Sandbox",
+    "Limits",
+    "Outcome",
+    "Stage",
+    "Task",
+    "Verdict",
+    "WeakSandbox",
+    "read_value",
+]

@@ -26,7 +26,7 @@ from typing import NoReturn, TextIO
 
 from sandbox.confine import layers
 from sandbox.outcome import Case, Limits, Outcome, Task
-from sandbox.pool import Judge
+from sandbox.pool import Sandbox
 
 _FIELDS = {"id", *(field.name for field in dataclasses.fields(Task))}
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         return doctor(options.without)
     try:
         limits = Limits(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)})
-        judge = Judge(options.slots, limits, allow_weak=options.allow_weak_sandbox)
+        judge = Sandbox(options.slots, limits, allow_weak=options.allow_weak_sandbox)
     except (ValueError, RuntimeError) as error:
         print(f"python -m sandbox judge: error: {error}", file=sys.stderr)
         return 2
@@ -73,8 +73,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 # judge --------------------------------------------------------------------------------------------------------
 
 
-def judge_file(judge: Judge, file: TextIO) -> int:
-    """Judge each line and print an answer to each, in order. Returns the exit status."""
+def judge_file(judge: Sandbox, file: TextIO) -> int:
+    """Sandbox each line and print an answer to each, in order. Returns the exit status."""
     began = time.monotonic()
     lines = [read_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
     tasks = [item for _, item in lines if isinstance(item, Task)]
@@ -143,7 +143,7 @@ def _case(fields: object) -> Case:
 def doctor(without: list[str]) -> int:
     """Print a row for each layer, and what is not covered where one is off. Returns 1 below the minimum."""
     try:
-        with Judge(slots=1, allow_weak=True, without=without) as judge:
+        with Sandbox(slots=1, allow_weak=True, without=without) as judge:
             status = judge.layers
     except (ValueError, RuntimeError) as error:
         print(f"python -m sandbox doctor: error: {error}", file=sys.stderr)

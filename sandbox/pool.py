@@ -43,10 +43,10 @@ class WeakSandbox(RuntimeError):
     """The layers that work on this machine are below the minimum."""
 
 
-class Judge:
+class Sandbox:
     """Runs programs against tests, `slots` at a time, each program in a process of its own.
 
-        with Judge(slots=2, limits=Limits()) as judge:
+        with Sandbox(slots=2, limits=Limits()) as judge:
             outcomes = judge.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")])
 
     Programs see the standard library only, an empty environment, no file they can write to, no network, and the
@@ -71,7 +71,7 @@ class Judge:
         pin: bool = True,
     ) -> None:
         if slots < 1:
-            raise ValueError(f"Judge: slots must be at least 1, not {slots}")
+            raise ValueError(f"Sandbox: slots must be at least 1, not {slots}")
         layers.left_out(frozenset(without))  # refuses names that it does not know
         self.limits = limits or Limits()
         settings = {"limits": dataclasses.asdict(self.limits), "without": list(without)}
@@ -101,27 +101,27 @@ class Judge:
         with self.submit(tasks) as batch:
             yield from batch
 
-    def submit(self, tasks: Sequence[Task]) -> "Batch":
-        """Start on the tasks and return at once; ask the Batch for what has become of them.
+    def submit(self, tasks: Sequence[Task]) -> "Submission":
+        """Start on the tasks and return at once; ask the Submission for what has become of them.
 
         Raises ValueError for a task whose own cpu_seconds go beyond what Limits allow.
         """
         for task in tasks:
             limits_of(task, self.limits)
-        return self._keeper.submit(Batch(tasks))
+        return self._keeper.submit(Submission(tasks))
 
     def close(self) -> None:
         """End all processes. May be called twice. A batch that is not finished raises RuntimeError to who waits."""
         self._close()
 
-    def __enter__(self) -> "Judge":
+    def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
 
-class Batch:
+class Submission:
     """Tasks under way. Iterate once for (index, outcome) as they finish, or ask for `outcomes()`."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -150,7 +150,7 @@ class Batch:
         self.cancelled = True
         self.wake()
 
-    def __enter__(self) -> "Batch":
+    def __enter__(self) -> "Submission":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -160,7 +160,7 @@ class Batch:
 class _Entry:
     """One task in the queue."""
 
-    def __init__(self, batch: Batch, task: Task) -> None:
+    def __init__(self, batch: Submission, task: Task) -> None:
         self.batch, self.task, self.tries = batch, task, 0
 
     def finish(self, outcome: Outcome) -> None:
@@ -184,7 +184,7 @@ class _Keeper(threading.Thread):
         self.limits, self.lock = limits, threading.Lock()
         self.slots = [_Slot(one) for one in settings]
         self.entries: deque[_Entry] = deque()
-        self.batches: weakref.WeakSet[Batch] = weakref.WeakSet()
+        self.batches: weakref.WeakSet[Submission] = weakref.WeakSet()
         self.closing, self.failed_starts = False, 0
         self.up: queue.SimpleQueue = queue.SimpleQueue()  # the layers' status once all slots are up, or an exception
         self.wake_reader, self.wake_writer = os.pipe()
@@ -192,10 +192,10 @@ class _Keeper(threading.Thread):
 
     # Called from other threads
 
-    def submit(self, batch: Batch) -> Batch:
+    def submit(self, batch: Submission) -> Submission:
         with self.lock:
             if self.ended or self.closing:
-                raise RuntimeError("the Judge is closed")
+                raise RuntimeError("the Sandbox is closed")
             self.batches.add(batch)
             batch.wake = self._wake
             self.entries.extend(_Entry(batch, task) for task in batch.indices)
@@ -223,7 +223,7 @@ class _Keeper(threading.Thread):
     # The thread
 
     def run(self) -> None:
-        reason: BaseException = RuntimeError("the Judge is closed")
+        reason: BaseException = RuntimeError("the Sandbox is closed")
         try:
             self._serve()
         except Exception as error:  # told to whoever waits, which is another thread

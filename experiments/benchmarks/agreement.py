@@ -37,7 +37,7 @@ from experiments.inputs.expected import expected_outputs
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.report.tables import align
 from experiments.rollouts.judge import make_task, program_limits
-from sandbox import Judge, Outcome, Stage
+from sandbox import Outcome, Sandbox, Stage
 
 PROGRAM_NAME = "bench.py agreement"
 PARTS = ("base", "plus")
@@ -156,7 +156,7 @@ def make_samples(record: Record, problem: Problem) -> list[Sample]:
 
 
 def judge_by_ours(samples: Sequence[Sample], slots: int) -> list[Outcome]:
-    with Judge(slots, LIMITS) as judge:
+    with Sandbox(slots, LIMITS) as judge:
         return judge.run([make_task(sample.problem, sample.program) for sample in samples])
 
 

@@ -38,7 +38,7 @@ from experiments.benchmarks.mutants import KINDS, mutants
 from experiments.benchmarks.sandbox import Table, as_text, machine
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.rollouts.judge import make_task
-from sandbox import Judge, Limits, Stage
+from sandbox import Limits, Sandbox, Stage
 
 PROGRAM_NAME = "bench.py judge"
 FILES = {"MBPP": Path("mbpp/mbpp.jsonl"), "HumanEval": Path("humaneval/HumanEval.jsonl")}
@@ -111,7 +111,7 @@ def read_sets(data: str) -> dict[str, list[Problem]]:
 def judge_references(sets: dict[str, list[Problem]], slots: int) -> tuple[dict[str, list[int | str]], dict[str, float]]:
     """Of each set the ids of the problems whose reference does not pass, and the seconds that judging it took."""
     failed, seconds = {}, {}
-    with Judge(slots, WIDE) as judge:
+    with Sandbox(slots, WIDE) as judge:
         for name, problems in sets.items():
             tasks = [make_task(problem, problem.code) for problem in problems]
             start = time.perf_counter()
@@ -178,7 +178,7 @@ def judge_mutants(found: Sequence[Mutant], slots: int, seconds: float = MUTANT_S
         program_wall_seconds=5 * seconds,
     )
     tasks = [make_task(replace(mutant.problem, cpu_seconds=mutant.slow), mutant.program) for mutant in found]
-    with Judge(slots, limits) as judge:
+    with Sandbox(slots, limits) as judge:
         outcomes = judge.run(tasks)
     pairs = zip(found, outcomes, strict=True)
     return [replace(mutant, passed=outcome.stage == Stage.PASSED) for mutant, outcome in pairs]

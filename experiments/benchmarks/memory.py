@@ -161,5 +161,7 @@ def answers(model: Decoder, prompts: list[list[int]], options: BenchOptions) -> 
     rollouts = []
     for i, c in enumerate(completions):
         which, index = divmod(i, options.group_size)
-        rollouts.append(Rollout(which, index, prompts[which], c.ids, c.log_probs, c.finish, "", reward=index % 2))
+        rollouts.append(
+            Rollout(which, index, prompts[which], c.ids, c.log_probs, c.finish_reason, "", reward=index % 2)
+        )
     return rollouts

@@ -202,7 +202,7 @@ def _others() -> list[int]:
 
 
 def judge_once(name: str, verdict: str) -> None:
-    """Judge the attack, then an honest program; write down what was said of both."""
+    """Sandbox the attack, then an honest program; write down what was said of both."""
     job = json.load(sys.stdin)
     honest = job | {"program": job["honest"]}
     if name == "ours":
@@ -216,7 +216,7 @@ def judge_once(name: str, verdict: str) -> None:
 
 def _judge_by_ours(job: dict) -> dict:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from sandbox import Case, Judge, Stage, Task
+    from sandbox import Case, Sandbox, Stage, Task
 
     def task(program: str) -> Task:
         if job["mode"] == "tests":
@@ -225,7 +225,7 @@ def _judge_by_ours(job: dict) -> dict:
             return Task(program, check=job["check"], entry_point="f")
         return Task(program, cases=tuple(Case(*case) for case in job["cases"]), tolerance=job["tolerance"])
 
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         (outcome,) = judge.run([task(job["program"])])
         (after,) = judge.run([task(job["honest"])])
     return {"passed": [int(outcome.stage), outcome.passed], "next": after.stage == Stage.PASSED}

@@ -42,7 +42,7 @@ from rewards.linters.worker import RUFF_OPTIONS
 from rl import gspo
 from rl.learner import Learner, Settings
 from rl.lora import add_lora
-from sandbox import Judge, Task
+from sandbox import Sandbox, Task
 
 PROGRAM_NAME = "bench.py rewards"
 WAYS = ("tests", "analysis", "both", "naive")
@@ -92,7 +92,7 @@ def measure(tasks: Sequence[Task], options: RewardsBenchOptions) -> dict[str, li
     """For each way the seconds for one completion, round by round."""
     programs = [task.program for task in tasks]
     few = programs[: options.naive]
-    with Judge(options.slots, allow_weak=True) as judge, Analyst(options.workers, cache=0) as analyst:
+    with Sandbox(options.slots, allow_weak=True) as judge, Analyst(options.workers, cache=0) as analyst:
 
         def both() -> None:
             pending = analyst.submit(programs)
@@ -131,7 +131,7 @@ def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[
     seconds: dict[bool, list[float]] = {True: [], False: []}
     began = 0.0
 
-    with Judge(options.slots, allow_weak=True) as judge, Analyst(options.workers, cache=0) as analyst:
+    with Sandbox(options.slots, allow_weak=True) as judge, Analyst(options.workers, cache=0) as analyst:
 
         def collect(step: int) -> list:
             nonlocal began

@@ -39,7 +39,7 @@ from data.problems import Problem
 from data.sets.registry import load_problems
 from experiments.benchmarks import attacks, peers
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 PROGRAM_NAME = "bench.py sandbox"
 SECTIONS = ("throughput", "scaling", "latency", "layers", "attacks")
@@ -153,7 +153,7 @@ def on_cores(count: int) -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def run_ours(judge: Judge, tasks: Sequence[Task]) -> list[float]:
+def run_ours(judge: Sandbox, tasks: Sequence[Task]) -> list[float]:
     """Seconds from each result to the next. Raises RuntimeError when one of the tasks, all correct, does not pass."""
     seconds, before = [], time.perf_counter()
     for index, outcome in judge.stream(tasks):
@@ -211,7 +211,7 @@ def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
 def throughput(options: SandboxBenchOptions) -> Table:
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_cores(1))
-        judge = stack.enter_context(Judge(slots=1))
+        judge = stack.enter_context(Sandbox(slots=1))
         drivers = [Peer(name, options.peers_python) for name in PEERS]
         for driver in drivers:
             stack.callback(driver.close)
@@ -245,7 +245,7 @@ def _rate_row(name: str, rounds: list[list[float]], ours: list[list[float]]) -> 
 def scaling(options: SandboxBenchOptions) -> Table:
     """One slot against several, on as many cores as there are slots."""
     rates: dict[int, list[float]] = {1: [], options.slots: []}
-    with on_cores(options.slots), Judge(slots=1) as one, Judge(slots=options.slots) as many:
+    with on_cores(options.slots), Sandbox(slots=1) as one, Sandbox(slots=options.slots) as many:
         for repeat in range(options.repeats + 1):
             for judge, slots in ((one, 1), (many, options.slots)):
                 tasks = make_tasks(options.programs * slots, repeat * options.programs * options.slots)
@@ -270,7 +270,7 @@ def latency(options: SandboxBenchOptions) -> Table:
     # Small limits, for more programs in the same time: what is measured is what comes on top.
     limits = Limits(test_cpu_seconds=0.2, test_wall_seconds=0.4)
     rows = []
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         tasks = [Task(f"def f(x):\n    return {i}", tests=(f"assert f(1) == {i}",)) for i in range(options.programs)]
         rows.append(_latency_row("trivial program, one test", [_seconds_alone(judge, task) for task in tasks], 0.0))
         for name, (program, limit) in _HANGS.items():
@@ -280,7 +280,7 @@ def latency(options: SandboxBenchOptions) -> Table:
     return Table("latency", ("program", "p50 ms", "p99 ms", "worst ms"), tuple(rows), "One slot, nothing else to do.")
 
 
-def _seconds_alone(judge: Judge, task: Task) -> float:
+def _seconds_alone(judge: Sandbox, task: Task) -> float:
     start = time.perf_counter()
     judge.run([task])
     return time.perf_counter() - start
@@ -299,7 +299,7 @@ def layer_costs(options: SandboxBenchOptions) -> Table:
     """All layers against all but one, side by side."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_cores(1))
-        full = stack.enter_context(Judge(slots=1, allow_weak=True))
+        full = stack.enter_context(Sandbox(slots=1, allow_weak=True))
         names = tuple(name for name, status in full.layers.items() if status == "on")
         left_out = {f"without {name}": (name,) for name in names}
         left_out |= {"without namespaces": ("namespaces",), "without all of them": names}
@@ -307,7 +307,7 @@ def layer_costs(options: SandboxBenchOptions) -> Table:
         impossible = {}
         for label, without in left_out.items():
             try:
-                judges[label] = stack.enter_context(Judge(slots=1, without=without, allow_weak=True))
+                judges[label] = stack.enter_context(Sandbox(slots=1, without=without, allow_weak=True))
             except RuntimeError as error:
                 impossible[label] = str(error).partition("\n")[0][:80]
         seconds: dict[str, list[float]] = {label: [] for label in judges}

@@ -26,7 +26,7 @@ from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.inputs.references import Broken, describe, leave_out, run_with_bar, shorten
 from experiments.rollouts.judge import start_judge
-from sandbox import Judge, Limits, Outcome, Task, Verdict, read_value
+from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 1
 # As much memory and as long replies as answers have; as much time as it takes, on a busy machine too.
@@ -62,7 +62,7 @@ def expected_outputs(
 # Running --------------------------------------------------------------------------------------------------------
 
 
-def run_solutions(records: Sequence[Record], judge: Judge) -> tuple[dict[str, dict], list[Broken]]:
+def run_solutions(records: Sequence[Record], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
     """Each solution on its inputs, as plain data: outputs are JSON texts, fields those of Expected. Apart from these,
     in the order of the records, the tasks whose solution fails."""
     outcomes = run_with_bar(judge, [calls_of(record) for record in records], "expected outputs")

@@ -263,7 +263,7 @@ def make_rollout(policy: Policy, problem: Problem, index: int, prompt: list[int]
         prompt=prompt,
         completion=completion.ids,
         log_probs=completion.log_probs,
-        finish=completion.finish,
+        finish_reason=completion.finish_reason,
         text=text,
         program=program,
         prefix=prefix,

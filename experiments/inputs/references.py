@@ -24,7 +24,7 @@ from data.sets.evalplus import Record
 from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.rollouts.judge import make_task, program_limits
-from sandbox import Judge, Limits, Outcome, Stage, Task, Verdict
+from sandbox import Limits, Outcome, Sandbox, Stage, Task, Verdict
 
 VERSION = 3  # of what is remembered
 ROOM = 4  # times what its reference takes: the time of an answer, as EvalPlus has it
@@ -49,7 +49,7 @@ class Broken:
 
 
 def check_references(
-    problems: Sequence[Problem], start: Callable[[Limits], Judge], *, cpu_seconds: float, skip_broken: bool = False
+    problems: Sequence[Problem], start: Callable[[Limits], Sandbox], *, cpu_seconds: float, skip_broken: bool = False
 ) -> list[Problem]:
     """The problems, less those whose reference fails, and with room for those whose reference is slow; problems without
     a reference are left as they are.
@@ -80,7 +80,7 @@ def give_room(problem: Problem, seconds: float, cpu_seconds: float) -> Problem:
     return replace(problem, cpu_seconds=needed if needed > cpu_seconds else 0.0)
 
 
-def verify(problems: Sequence[Problem], judge: Judge) -> tuple[list[Broken], dict[int | str, float]]:
+def verify(problems: Sequence[Problem], judge: Sandbox) -> tuple[list[Broken], dict[int | str, float]]:
     """Runs the reference of every problem that has one. Returns those that fail, in the order of the problems, and of
     each other one the CPU seconds that it took, by its task_id."""
     judged = [problem for problem in problems if problem.code]
@@ -94,7 +94,7 @@ def verify(problems: Sequence[Problem], judge: Judge) -> tuple[list[Broken], dic
     return broken, seconds
 
 
-def run_with_bar(judge: Judge, tasks: Sequence[Task], what: str) -> list[Outcome]:
+def run_with_bar(judge: Sandbox, tasks: Sequence[Task], what: str) -> list[Outcome]:
     """What becomes of the tasks, in their order, with a bar on stderr meanwhile."""
     outcomes: dict[int, Outcome] = {}
     with tqdm(total=len(tasks), desc=what, unit="problem", file=sys.stderr, leave=False) as bar:

@@ -67,7 +67,7 @@ def summarize_problems(
         "length_unit": length_unit(shown[0]),
     }
     if summary["length_unit"] == "tokens":  # how an answer from a file ended is not known
-        summary["truncated"] = sum(rollout.finish == "length" for rollout in shown) / len(shown)
+        summary["truncated"] = sum(rollout.finish_reason == "length" for rollout in shown) / len(shown)
     return summary
 
 

@@ -19,7 +19,7 @@ from rewards.linters.pool import Analyst
 from rewards.places import unexecuted
 from rl import credit
 from rl.rollout import Rollout
-from sandbox import Case, Judge, Limits, Outcome, Stage, Task, WeakSandbox
+from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task, WeakSandbox
 
 CREDITS = ("uniform", "line", "executed", "dense")
 
@@ -28,7 +28,7 @@ CREDITS = ("uniform", "line", "executed", "dense")
 class Referee:
     """The processes that look at programs: the sandbox's slots, and Ruff and Bandit (start_referee starts both)."""
 
-    judge: Judge
+    judge: Sandbox
     analyst: Analyst
 
     def __enter__(self) -> "Referee":
@@ -69,10 +69,10 @@ def program_limits(cpu_seconds: float) -> Limits:
     )
 
 
-def start_judge(slots: int, limits: Limits, allow_weak: bool) -> Judge:
+def start_judge(slots: int, limits: Limits, allow_weak: bool) -> Sandbox:
     """The sandbox. ValueError, one line, where it does not start, or is too weak to run what a model writes."""
     try:
-        return Judge(slots, limits, allow_weak=allow_weak)
+        return Sandbox(slots, limits, allow_weak=allow_weak)
     except WeakSandbox as error:
         raise ValueError(f"{error}; --allow-weak-sandbox goes on all the same") from None
     except RuntimeError as error:  # its processes do not start here
@@ -224,9 +224,9 @@ def locate(
             continue
         _, ranges = policy.decode(rollout.completion)
         if mode == "executed":
-            rollout.credit = credit.mark(unexecuted(answer), ranges, len(rollout.text))
+            rollout.token_weights = credit.mask_tokens(unexecuted(answer), ranges, len(rollout.text))
         else:
             charged = [(span.start, span.end, span.value) for span in found if mode == "dense" or span.value < 0]
-            rollout.located = credit.lay(charged, ranges)
+            rollout.token_rewards = credit.spread_spans(charged, ranges)
     if mode == "line":
         credit.limit_charges(rollouts, group_size)

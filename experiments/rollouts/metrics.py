@@ -18,7 +18,7 @@ STEADY_GROUPS = ("frac_reward_zero_std", "frac_all_pass", "frac_all_fail")
 def length_metrics(rollouts: list[Rollout]) -> dict[str, float]:
     """Completion lengths in tokens, of all and of those that ended by themselves; the share that did not."""
     lengths = [len(rollout.completion) for rollout in rollouts]
-    ended = [len(rollout.completion) for rollout in rollouts if rollout.finish != "length"]
+    ended = [len(rollout.completion) for rollout in rollouts if rollout.finish_reason != "length"]
     metrics = {
         "completions/mean_length": statistics.fmean(lengths),
         "completions/min_length": min(lengths),

@@ -37,8 +37,8 @@ from rewards.answer import Analysis, Finding
 
 # Ruff's rules, always named, as its defaults change. Style and plain bugs of short functions; each needs a class in
 # components/style.py. None is left out by mistake: I believes comments of isort, D and ANN ask for more than the
-# problems do, S is Bandit's in another form, PLR counts branches and constants, which the problems dictate, and W292 wants an
-# empty last line, where a model ends with its end of sequence.
+# problems do, S is Bandit's in another form, PLR counts branches and constants, which the problems dictate, and W292
+# wants an empty last line, where a model ends with its end of sequence.
 SELECT = ("E", "F", "W1", "W291", "W293", "W5", "W6", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
 VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg: what is found differs between versions
 LARGEST = 64 << 10  # bytes of UTF-8 of a program that is analysed

@@ -15,7 +15,7 @@ from data.security import ALL
 from data.security.family import CWE, Family, fill, rows, safe_and_unsafe
 from data.security.generate import check_distinct, make_record, write_problems
 from data.sets.registry import EMBEDDED, load_problems
-from sandbox import Judge, Stage, Task
+from sandbox import Sandbox, Stage, Task
 
 PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160
 
@@ -32,7 +32,7 @@ def problems():
 
 @pytest.fixture(scope="module")
 def judge():
-    with Judge(slots=2) as judge:
+    with Sandbox(slots=2) as judge:
         yield judge
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from experiments import stress
-from sandbox import Judge, Stage
+from sandbox import Sandbox, Stage
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -52,7 +52,7 @@ def test_every_kind_is_what_it_is_said_to_be():
         stress._known(source, number, 7, stage, passed, error_types)
         for number, (_, source, stage, passed, error_types) in enumerate(stress.KINDS.values())
     ]
-    with Judge(slots=2, limits=stress.LIMITS) as judge:
+    with Sandbox(slots=2, limits=stress.LIMITS) as judge:
         outcomes = judge.run([item.task for item in knowns])
     assert [i for i, (item, outcome) in enumerate(zip(knowns, outcomes, strict=True)) if not item.holds(outcome)] == []
 

@@ -169,7 +169,7 @@ def test_a_step_of_flat_groups_only_is_a_step_all_the_same(zero_spread, monkeypa
 # metrics of a step -------------------------------------------------------------------------------------------
 
 
-def rollout(prompt, length, stage, reward, finish="eos", findings=None, **components):
+def rollout(prompt, length, stage, reward, finish_reason="eos", findings=None, **components):
     components = components or {"staged": reward}
     return Rollout(
         prompt_id=prompt,
@@ -177,7 +177,7 @@ def rollout(prompt, length, stage, reward, finish="eos", findings=None, **compon
         prompt=[1],
         completion=[2] * length,
         log_probs=[-1.0] * length,
-        finish=finish,
+        finish_reason=finish_reason,
         text="",
         outcome={"stage": stage},
         findings=findings or {},

@@ -17,7 +17,7 @@ import torch
 from rl import grpo, gspo, ppo, rloo, sft
 from rl.critic import Critic
 from rl.learner import Learner, Settings
-from rl.lora import add_lora, lora_parameters, twin
+from rl.lora import add_lora, lora_parameters, share_base
 from rl.model import ModelConfig, init_model
 from rl.rollout import Rollout
 
@@ -64,7 +64,7 @@ def make_learner(algorithm, settings: dict) -> Learner:
     model = init_model(CONFIG, seed=1).double()
     add_lora(model, rank=2, alpha=4)
     randomize(lora_parameters(model), seed=2)
-    reference = twin(model)
+    reference = share_base(model)
     add_lora(reference, rank=3, alpha=3)
     randomize(lora_parameters(reference), seed=3)
     critic = None

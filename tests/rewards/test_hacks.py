@@ -19,7 +19,7 @@ from experiments.rollouts.judge import make_task
 from rewards import expression, language
 from rewards.answer import Answer
 from rewards.linters.pool import Analyst
-from sandbox import Judge, Limits, Stage
+from sandbox import Limits, Sandbox, Stage
 
 ENTRY_POINT = "evaluate"
 TESTS = ("assert evaluate('1+2') == 3", "assert evaluate('4') == 4", "assert evaluate('5+5+5') == 15")
@@ -181,7 +181,7 @@ def pay(texts, rewards=REWARDS, problem=FUNCTION):
     """What each reward pays for each text as an answer to the problem, all judged in one batch."""
     places = [extract_program(text) for text in texts]
     programs = [problem.stub + text[place.start : place.end] for text, place in zip(texts, places, strict=True)]
-    with Judge(2, Limits(test_cpu_seconds=0.5), allow_weak=True) as judge:
+    with Sandbox(2, Limits(test_cpu_seconds=0.5), allow_weak=True) as judge:
         outcomes = judge.run([make_task(problem, program) for program in programs])
     with Analyst() as analyst:
         analyses = analyst.run(programs)

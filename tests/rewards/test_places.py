@@ -18,7 +18,7 @@ from rewards.places import (
     split_lines,
     unexecuted,
 )
-from sandbox import Judge, Outcome, Stage, Task
+from sandbox import Outcome, Sandbox, Stage, Task
 
 HEAD = "Sure é:\n"  # what a program may stand behind; its length must be added to every place
 
@@ -276,7 +276,7 @@ def f(x):
 def test_unexecuted():
     """An `else:` that is paid for what it did not do, a statement cut in two, or a header that is never executed."""
     tasks = [Task(program, ("f(2)",), "f", want_lines=True) for program in EXECUTED.values()]
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         outcomes = judge.run(tasks)
     for (name, program), outcome in zip(EXECUTED.items(), outcomes, strict=True):
         marked = [line for line in program.splitlines(keepends=True) if line.endswith("#!\n")]

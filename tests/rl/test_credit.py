@@ -12,9 +12,18 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rl import grpo, gspo, ppo, rloo
-from rl.credit import decode, lay, leading_spaces, lighten, limit_charges, mark, token_advantages, token_bytes
+from rl.credit import (
+    decode,
+    leading_spaces,
+    limit_charges,
+    mask_tokens,
+    scale_losses,
+    spread_spans,
+    token_advantages,
+    token_bytes,
+)
 from rl.loss import Totals
-from rl.rollout import Rollout, make_batch, reward_table, token_rewards, token_values
+from rl.rollout import Rollout, dense_rewards, make_batch, reward_table, token_values
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 
@@ -146,7 +155,7 @@ def test_every_character_belongs_to_exactly_the_tokens_that_hold_it(name):
             if not pieces[t]:
                 assert start == end
         for c in generator.sample(range(count), min(count, 4)):
-            row, own = lay([(c, c + 1, -1.0)], ranges), [t for t, held in enumerate(expected) if c in held]
+            row, own = spread_spans([(c, c + 1, -1.0)], ranges), [t for t, held in enumerate(expected) if c in held]
             assert row == [-1 / len(own) if t in own else 0.0 for t in range(len(ids))]
             shared += len(own) > 1
         split += sum(len(held) > 1 for held in expected)
@@ -265,14 +274,14 @@ def test_spans_and_marks_equal_a_plain_loop():
         for _ in range(generator.randint(0, 4)):
             start = generator.randint(0, len(text) + 2)
             spans.append((start, start + generator.randint(0, 5), generator.choice([-1.0, -0.25, 0.5])))
-        row = lay(spans, ranges)
+        row = spread_spans(spans, ranges)
         assert row == pytest.approx(plain_lay(spans, ranges))
         assert sum(row) == pytest.approx(sum(value for _, _, value in spans))
         assert all(value == 0 or a < b for value, (a, b) in zip(row, ranges, strict=True)) or not text
         dead = [(start, min(end, len(text))) for start, end, _ in spans if start < len(text)]
         gone = {c for start, end in dead for c in range(start, end)}
         expected = [0.0 if a < b and set(range(a, b)) <= gone else 1.0 for a, b in ranges]
-        assert mark(dead, ranges, len(text)) == expected
+        assert mask_tokens(dead, ranges, len(text)) == expected
         past += any(start >= len(text) for start, _, _ in spans)
     assert past > 20
 
@@ -290,33 +299,33 @@ def test_spans_and_marks_equal_a_plain_loop():
 )
 def test_where_a_span_falls(span, row):
     """The end of sequence, which holds no character, charged for a missing bracket."""
-    assert lay([span], [(0, 2), (2, 4), (4, 5), (5, 5)]) == row
-    assert sum(lay([span], [(0, 0), (0, 0)])) == -0.5  # of a completion without text
+    assert spread_spans([span], [(0, 2), (2, 4), (4, 5), (5, 5)]) == row
+    assert sum(spread_spans([span], [(0, 0), (0, 0)])) == -0.5  # of a completion without text
 
 
 def test_marks_of_known_ranges():
     """A token that holds the end of an executed line frozen with the line after it; two ranges that meet not joined."""
     ranges = [(0, 2), (2, 5), (5, 6), (6, 6)]
-    assert mark([(1, 5)], ranges, 6) == [1, 0, 1, 1]
-    assert mark([(2, 4), (4, 6)], ranges, 6) == [1, 0, 0, 1]
-    assert mark([], ranges, 6) == [1, 1, 1, 1]
+    assert mask_tokens([(1, 5)], ranges, 6) == [1, 0, 1, 1]
+    assert mask_tokens([(2, 4), (4, 6)], ranges, 6) == [1, 0, 0, 1]
+    assert mask_tokens([], ranges, 6) == [1, 1, 1, 1]
 
 
 # how much may be charged -----------------------------------------------------------------------------------
 
 
-def rollout(length, reward=0.0, located=(), credit=(), group=0):
+def rollout(length, reward=0.0, token_rewards=(), token_weights=(), group=0):
     log_probs = [-0.5 - 0.125 * t for t in range(length)]
-    more = {"reward": reward, "located": list(located), "credit": list(credit)}
+    more = {"reward": reward, "token_rewards": list(token_rewards), "token_weights": list(token_weights)}
     return Rollout(group, 0, [3], list(range(4, 4 + length)), log_probs, "eos", "", **more)
 
 
 def test_losses_are_scaled_to_what_may_be_lost():
     """Gains scaled along, losses below the bound blown up to it, or a bound of zero divided by."""
-    assert lighten([-3.0, 0.0, 2.0, -1.0], 2.0) == [-1.5, 0, 2, -0.5]
-    assert lighten([-3.0, 2.0], 4.0) == [-3, 2]
-    assert lighten([-3.0, 2.0], 0.0) == [0, 2]
-    assert lighten([], 0.0) == []
+    assert scale_losses([-3.0, 0.0, 2.0, -1.0], 2.0) == [-1.5, 0, 2, -0.5]
+    assert scale_losses([-3.0, 2.0], 4.0) == [-3, 2]
+    assert scale_losses([-3.0, 2.0], 0.0) == [0, 2]
+    assert scale_losses([], 0.0) == []
 
 
 def test_a_bad_completion_frees_its_other_tokens_but_does_not_pay_them():
@@ -326,8 +335,8 @@ def test_a_bad_completion_frees_its_other_tokens_but_does_not_pay_them():
     rollouts = [rollout(len(row) or 2, r, row) for row, r in zip(rows, rewards, strict=True)]
     other_group = [rollout(2, r, [-3.0, 0.0], group=1) for r in (-5.0, -4.0, -5.0, -5.0)]
     limit_charges(rollouts + other_group, 4)
-    assert [r.located for r in rollouts] == [[-0.375, 0, 0, -0.125], [0, -0.25, 0], [-3, 0], []]
-    assert [r.located for r in other_group] == [[-0.25, 0], [-3, 0], [-0.25, 0], [-0.25, 0]]
+    assert [r.token_rewards for r in rollouts] == [[-0.375, 0, 0, -0.125], [0, -0.25, 0], [-3, 0], []]
+    assert [r.token_rewards for r in other_group] == [[-0.25, 0], [-3, 0], [-0.25, 0], [-0.25, 0]]
     table, mask = reward_table(rollouts, 4), make_batch(rollouts).mask
     for scale in grpo.SCALES:
         found = token_advantages(
@@ -362,7 +371,7 @@ def plain(advantages, scales, rollouts):
     """A_it by the equation at the top of rl/credit.py, one number at a time."""
     table = []
     for a, s, r in zip(advantages, scales, rollouts, strict=True):
-        located, credit, length = r.located, r.credit, len(r.completion)
+        located, credit, length = r.token_rewards, r.token_weights, len(r.completion)
         located, credit = located or [0.0] * length, credit or [1.0] * length
         table.append([credit[t] * (a + (length * located[t] - sum(located)) / s) for t in range(length)])
     return table
@@ -387,7 +396,7 @@ def test_token_advantages_equal_a_plain_loop_and_keep_their_mean():
             assert row == pytest.approx(expected, rel=1e-12, abs=1e-12)
         uncredited = make_rollouts()
         for r in uncredited:
-            r.credit = []
+            r.token_weights = []
         kept = cut(token_advantages(advantages, scale, uncredited, mask))
         assert [sum(row) / len(row) for row in kept] == pytest.approx(advantages.flatten().tolist(), abs=1e-12)
     assert len(set(kept[1] + kept[2])) == 6  # they do differ from token to token
@@ -407,16 +416,16 @@ def test_rollouts_that_locate_nothing_have_one_advantage_bit_for_bit():
     """An old run that cannot be reproduced: a last bit that changes with the detour over rows of zeros and ones."""
     rollouts = make_rollouts()
     for i, r in enumerate(rollouts):
-        r.located, r.credit = ([], []) if i % 2 else ([0.0] * LENGTHS[i], [1.0] * LENGTHS[i])
+        r.token_rewards, r.token_weights = ([], []) if i % 2 else ([0.0] * LENGTHS[i], [1.0] * LENGTHS[i])
     mask = make_batch(rollouts).mask
     advantages = torch.randn(2, 3, generator=torch.Generator().manual_seed(2))
     found = token_advantages(advantages, torch.tensor([[0.3], [0.7]]), rollouts, mask)
     assert found.numpy().tobytes() == (advantages.flatten()[:, None] * mask).numpy().tobytes()
-    last = token_rewards(rollouts)
+    last = dense_rewards(rollouts)
     assert cut(last) == [[0.0] * (n - 1) + [reward] for n, reward in zip(LENGTHS, REWARDS, strict=True)]
 
 
-@pytest.mark.parametrize("name", ["located", "credit"])
+@pytest.mark.parametrize("name", ["token_rewards", "token_weights"])
 def test_a_row_of_another_length_is_an_error(name):
     """A row that is one token short: every number would stand at the wrong token."""
     wrong = [rollout(2), rollout(3, **{name: [0.5, 0.5]})]
@@ -468,7 +477,7 @@ def check_no_credit_no_gradient(learner):
     """Exactly none at tokens of credit 0."""
     gradient, seen = cut(learner.gradient), 0
     for i, r in enumerate(learner.batch.rollouts):
-        for t, share in enumerate(r.credit):
+        for t, share in enumerate(r.token_weights):
             if share == 0:
                 assert gradient[i][t] == 0
                 seen += 1
@@ -509,7 +518,7 @@ def test_at_sequence_level_gspo_averages_over_the_row():
     """What the documentation says of it: nothing is moved, and the mean of the shares is a factor."""
     learner = run(gspo)
     for r in learner.batch.rollouts:
-        r.credit = []
+        r.token_weights = []
     gradient = cut(run(gspo).gradient)
     for i, row in enumerate(cut(learner.batch.advantages)):
         assert gradient[i] == pytest.approx([-sum(row) / len(row) / len(row) / 6] * len(row), abs=1e-6)
@@ -520,16 +529,16 @@ def test_ppo_takes_located_rewards_and_the_shares_of_advantages(whiten):
     """A part of the reward that is paid twice or not at all; shares taken before whitening, which then undoes them."""
     learner = run(ppo, gae_lambda=1.0, whiten=whiten)
     expected = []
-    for r, row in zip(learner.batch.rollouts, cut(token_rewards(learner.batch.rollouts)), strict=True):
+    for r, row in zip(learner.batch.rollouts, cut(dense_rewards(learner.batch.rollouts)), strict=True):
         assert sum(row) == pytest.approx(r.reward, abs=1e-6)
-        located = r.located or [0.0] * len(row)
+        located = r.token_rewards or [0.0] * len(row)
         assert row[:-1] == located[:-1]
         # reward to go, less the value: what was located before t is no more to come
         expected.append([r.reward - sum(located[:t]) - 0.25 for t in range(len(row))])
     if whiten == "yes":
         real = [a for row in expected for a in row]
         expected = [[(a - statistics.mean(real)) / statistics.stdev(real) for a in row] for row in expected]
-    credit = [r.credit or [1.0] * len(r.completion) for r in learner.batch.rollouts]
+    credit = [r.token_weights or [1.0] * len(r.completion) for r in learner.batch.rollouts]
     expected = [[c * a for c, a in zip(*rows, strict=True)] for rows in zip(credit, expected, strict=True)]
     close(cut(learner.batch.advantages), expected)
     close(cut(learner.gradient), [[-a / sum(LENGTHS) for a in row] for row in expected])

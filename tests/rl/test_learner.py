@@ -8,7 +8,7 @@ import torch
 from rl import grpo, gspo, rloo
 from rl.credit import token_advantages
 from rl.learner import Learner, Settings, _slices
-from rl.lora import add_lora, lora_parameters, twin
+from rl.lora import add_lora, lora_parameters, share_base
 from rl.loss import Totals
 from rl.model import ModelConfig, init_model
 from rl.rollout import Rollout, length_mask, make_batch, reward_table, sampled_log_probs
@@ -43,7 +43,9 @@ def make_rollouts(model, groups=3, size=4):
     for i, c in enumerate(completions):
         n, g = divmod(i, size)
         rollouts.append(
-            Rollout(n, g, prompts[n], c.ids, c.log_probs, c.finish, "", reward=(g % 3) / 2 if n < groups - 1 else 1.0)
+            Rollout(
+                n, g, prompts[n], c.ids, c.log_probs, c.finish_reason, "", reward=(g % 3) / 2 if n < groups - 1 else 1.0
+            )
         )
     return rollouts
 
@@ -178,7 +180,7 @@ def test_reference_log_probs_are_the_references():
     """A KL against the policy itself, which is always zero."""
     model = make_model()
     rollouts = make_rollouts(model)
-    batch = Learner(model, Settings(lr=1e-2, steps=1), reference=twin(model)).prepare(rollouts)
+    batch = Learner(model, Settings(lr=1e-2, steps=1), reference=share_base(model)).prepare(rollouts)
     prompt, completion = rollouts[5].prompt, rollouts[5].completion
     base = init_model(CONFIG, seed=1)
     ids = torch.tensor([prompt + completion])

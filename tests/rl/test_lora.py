@@ -13,7 +13,7 @@ from rl.lora import (
     lora_parameters,
     merge_lora,
     save_adapter,
-    twin,
+    share_base,
 )
 from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
 
@@ -97,7 +97,7 @@ def test_adapters_stay_fp32_on_a_bf16_base():
 def test_twin_is_the_base_on_the_same_memory():
     """Guards a reference policy that is the policy itself, and one that costs the base's memory a second time."""
     model = adapted_model()
-    reference = twin(model)
+    reference = share_base(model)
     assert torch.equal(logits(reference), logits(base_model()))
     assert not torch.equal(logits(model), logits(reference))
     base = {p.data_ptr() for name, p in model.named_parameters() if "lora_" not in name}
@@ -109,7 +109,7 @@ def test_an_adapter_on_the_twin_leaves_the_policy_alone():
     """Guards a critic or a reference whose adapter also changes the policy that shares its weights."""
     model = adapted_model()
     before = logits(model)
-    add_lora(twin(model), rank=2, alpha=4, seed=9)
+    add_lora(share_base(model), rank=2, alpha=4, seed=9)
     assert torch.equal(logits(model), before)
 
 

@@ -11,11 +11,11 @@ import torch
 from rl import ppo
 from rl.critic import KINDS, Critic, explained_variance
 from rl.learner import Learner, Settings, layout_of
-from rl.lora import add_lora, lora_parameters, twin
+from rl.lora import add_lora, lora_parameters, share_base
 from rl.loss import Totals
 from rl.model import ModelConfig, init_model
 from rl.ppo import generalized_advantages, policy_loss, value_loss, whiten
-from rl.rollout import Rollout, token_rewards
+from rl.rollout import Rollout, dense_rewards
 from rl.sample import sample
 
 CONFIG = ModelConfig("qwen3", 20, 16, 32, 1, 2, 1, 8, tie_word_embeddings=True)
@@ -106,15 +106,15 @@ def rollout(completion, **more):
 
 def test_what_is_located_falls_on_its_token_and_the_rest_on_the_last():
     """The reward put at the end of the padding, where it reaches no state; a part paid twice, or at the wrong token."""
-    rollouts = [rollout([4, 0], reward=0.7), rollout([5, 6, 0], reward=9.0, located=[0.1, -0.2, 0.5])]
-    found = token_rewards([*rollouts, rollout([0], reward=-1.0)])
+    rollouts = [rollout([4, 0], reward=0.7), rollout([5, 6, 0], reward=9.0, token_rewards=[0.1, -0.2, 0.5])]
+    found = dense_rewards([*rollouts, rollout([0], reward=-1.0)])
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.7, 0.0], [0.1, -0.2, 9.1], [-1.0, 0.0, 0.0]]))
 
 
 def test_located_rewards_of_another_length_are_an_error():
     """A row that is one token short: every reward would stand at the wrong token."""
-    with pytest.raises(ValueError, match="prompt 0: located: 2 numbers for 3 tokens"):
-        token_rewards([rollout([5, 6, 0], located=[0.1, 0.2])])
+    with pytest.raises(ValueError, match="prompt 0: token_rewards: 2 numbers for 3 tokens"):
+        dense_rewards([rollout([5, 6, 0], token_rewards=[0.1, 0.2])])
 
 
 # losses ----------------------------------------------------------------------------------------------------
@@ -309,7 +309,9 @@ def collect_from(model, same_batch=False):
         rollouts = []
         for i, c in enumerate(drawn):
             reward = sum(token % 2 == 0 for token in c.ids) / len(c.ids)
-            rollouts.append(Rollout(i // 4, i % 4, PROMPTS[i // 4], c.ids, c.log_probs, c.finish, "", reward=reward))
+            rollouts.append(
+                Rollout(i // 4, i % 4, PROMPTS[i // 4], c.ids, c.log_probs, c.finish_reason, "", reward=reward)
+            )
         return rollouts
 
     return collect
@@ -321,7 +323,7 @@ def run(kind="linear", steps=2, reference=False, settings=None, same_batch=False
     before = copy.deepcopy(policy)
     critic = Critic(policy, kind, rank=2, seed=4)
     chosen = {"lr": 1e-2, "critic_lr": 1e-2, "steps": steps, "microbatch_rows": 3} | (settings or {})
-    learner = Learner(policy, Settings(**chosen), twin(policy) if reference else None, critic)
+    learner = Learner(policy, Settings(**chosen), share_base(policy) if reference else None, critic)
     learner.state |= state or {}  # as a resumed run finds it
     logged = []
     chosen = SimpleNamespace(**{**ppo.DEFAULTS, "steps": steps, "group_size": 4, **options})

@@ -126,7 +126,7 @@ def test_dropping_rows_changes_nothing(monkeypatch):
         runs.append(run(model, group_size=8))
     for other in runs[1:]:
         for ours, theirs in zip(runs[0], other, strict=True):
-            assert (ours.ids, ours.finish) == (theirs.ids, theirs.finish)
+            assert (ours.ids, ours.finish_reason) == (theirs.ids, theirs.finish_reason)
             np.testing.assert_allclose(ours.log_probs, theirs.log_probs, atol=1e-5)
 
 
@@ -188,12 +188,12 @@ def test_truncation_keeps_the_right_tokens():
 def test_finish_reasons_and_the_budget():
     """Guards an EOS that is cut off (it is an action), tokens behind it, and rows longer than the budget."""
     out = run(random_model(), group_size=16)
-    assert {completion.finish for completion in out} == {"eos", "length"}
+    assert {completion.finish_reason for completion in out} == {"eos", "length"}
     for completion in out:
         assert len(completion.ids) == len(completion.log_probs) <= 20
         assert not any(token in EOS for token in completion.ids[:-1])
-        assert (completion.ids[-1] in EOS) == (completion.finish == "eos")
-        assert completion.finish == "eos" or len(completion.ids) == 20
+        assert (completion.ids[-1] in EOS) == (completion.finish_reason == "eos")
+        assert completion.finish_reason == "eos" or len(completion.ids) == 20
     assert all(len(c.ids) == 1 for c in run(random_model(), max_new_tokens=1))
 
 
@@ -224,13 +224,13 @@ def test_a_row_stops_at_the_token_that_the_predicate_says_yes_to(decoder, stop):
         return stop(ids)
 
     out = run(model, eos_ids=[7], max_new_tokens=30, stop=watched, decoder=decoder)
-    assert {completion.finish for completion in out} == {"stop", "length", "eos"}
+    assert {completion.finish_reason for completion in out} == {"stop", "length", "eos"}
     expected = []  # what may be shown: each completion's beginnings, up to its end
     for ours, longer in zip(out, free, strict=True):
         beginnings = [longer.ids[: n + 1] for n in range(len(longer.ids)) if longer.ids[n] != 7]
         ends = [n for n, ids in enumerate(beginnings) if stop(ids)]
         assert ours.ids == (beginnings[ends[0]] if ends else longer.ids)
-        assert ours.finish == ("stop" if ends else longer.finish)
+        assert ours.finish_reason == ("stop" if ends else longer.finish_reason)
         assert len(ours.log_probs) == len(ours.ids)
         expected += beginnings[: ends[0] + 1] if ends else beginnings
     assert sorted(shown) == sorted(map(tuple, expected))

@@ -44,7 +44,7 @@ def dirty_memory():
 
 
 def assert_same(ours, theirs):
-    assert [(c.ids, c.finish) for c in ours] == [(c.ids, c.finish) for c in theirs]
+    assert [(c.ids, c.finish_reason) for c in ours] == [(c.ids, c.finish_reason) for c in theirs]
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one.log_probs, other.log_probs, atol=1e-5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.benchmarks.attacks import DIRECTORY, TRACES, falls_short, load_attacks, task, wins
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 ATTACKS = load_attacks(DIRECTORY)
 LIMITS = Limits(
@@ -42,7 +42,7 @@ def verdicts():
 def run_attacks(waiting, core, found):
     """One after the other in one slot, until none waits. The slot stays on the core of this thread."""
     os.sched_setaffinity(0, {core})
-    with Judge(slots=1, limits=LIMITS) as judge:
+    with Sandbox(slots=1, limits=LIMITS) as judge:
         slot = judge._keeper.slots[0]
         for index, attack in waiting:  # shared: each thread takes the next
             [outcome] = judge.run([task(attack)])

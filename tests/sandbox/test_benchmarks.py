@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in MBPP's own code
 # Wide, because a reference that runs out of time on a busy machine says nothing about the sandbox.
@@ -15,7 +15,7 @@ NOTHING = "def {}(*arguments, **named): return None\n"
 
 @pytest.fixture(scope="module")
 def judge():
-    with Judge(slots=2, limits=LIMITS) as judge:
+    with Sandbox(slots=2, limits=LIMITS) as judge:
         yield judge
 
 

@@ -6,7 +6,7 @@ itself.
 
 import pytest
 
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 TESTS = ("assert f(1) == 2", "assert set([f(2)]) == {3}", "import math\nassert math.isclose(f(3), 4)")
 GOOD = Task("def f(x):\n    return x + 1\n", TESTS, "f")
@@ -34,7 +34,7 @@ def nonce():
 @pytest.fixture(scope="module")
 def judge():
     limits = Limits(test_cpu_seconds=0.5, test_wall_seconds=5.0, program_cpu_seconds=0.5, program_wall_seconds=5.0)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         yield judge
 
 
@@ -264,7 +264,7 @@ def test_half_an_answer_and_no_more(judge):
     # Elapsed time alone decides here.
     limits = Limits(test_wall_seconds=0.5, program_wall_seconds=0.5)
     half = SAY + "import time\ndef f(x):\n    os.write(100, b'\\0\\0\\1\\0[')\n    time.sleep(60)\n"
-    with Judge(slots=1, limits=limits) as impatient:
+    with Sandbox(slots=1, limits=limits) as impatient:
         outcome = impatient.run([Task(half, TESTS, "f")])[0]
     assert (outcome.error_type, outcome.timeout) == ("Timeout", "wall")
     drip = SAY + "import time\ndef f(x):\n    os.write(100, b'\\0\\0\\xff\\0')\n    while True: os.write(100, b' ')\n"

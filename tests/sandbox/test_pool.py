@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.stress import children, descendants
-from sandbox import Judge, Limits, Stage, Task, pool
+from sandbox import Limits, Sandbox, Stage, Task, pool
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = Limits(test_cpu_seconds=0.5, test_wall_seconds=5.0, program_cpu_seconds=0.5, program_wall_seconds=5.0)
@@ -54,7 +54,7 @@ def judge_pids(judge):
 @pytest.fixture(scope="module")
 def judge():
     """For tests that leave it as it was."""
-    with Judge(slots=2, limits=LIMITS) as judge:
+    with Sandbox(slots=2, limits=LIMITS) as judge:
         yield judge
 
 
@@ -116,7 +116,7 @@ def test_duplicates_are_run_once(judge, monkeypatch):
 def test_large_tasks():
     """Bug: a task or an answer larger than a socket's buffer deadlocks."""
     large = Task("def f(x):\n    return x + 1\n#" + "x" * 10**6, ("assert f(1) == 2",) * 3000, "f")
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         outcomes = judge.run([large, task()])
     assert [(outcome.stage, outcome.passed) for outcome in outcomes] == [(Stage.PASSED, 3000), (Stage.PASSED, 1)]
 
@@ -124,7 +124,7 @@ def test_large_tasks():
 def test_a_program_larger_than_its_memory():
     """Bug: a child that dies while it still reads its program takes the judge along."""
     large = Task("def f(x): return x + 1\n#" + "x" * (20 << 20), ("assert f(1) == 2",), "f")
-    with Judge(slots=1, limits=Limits(memory_bytes=40 << 20, judge_cpu_seconds=60.0)) as judge:
+    with Sandbox(slots=1, limits=Limits(memory_bytes=40 << 20, judge_cpu_seconds=60.0)) as judge:
         pids = judge_pids(judge)
         outcomes = judge.run([large, task()])
         assert judge_pids(judge) == pids
@@ -138,7 +138,7 @@ def test_a_program_larger_than_its_memory():
 @linux
 def test_dead_judge_is_replaced():
     """Bug: a judge killed between runs or during one loses the batch, hangs it, or its task is not tried again."""
-    with Judge(slots=2, limits=LIMITS) as judge:
+    with Sandbox(slots=2, limits=LIMITS) as judge:
         for pid in judge_pids(judge):
             os.kill(pid, signal.SIGKILL)
         tasks = [task(f"return x + 1 # {i}") for i in range(10)]
@@ -153,7 +153,7 @@ def test_dead_judge_is_replaced():
 @pytest.mark.parametrize("generation", [0, 1])
 def test_dead_zygote_is_replaced(generation):
     """Bug: a zygote (or the process that waits outside of its namespace) that dies makes its programs crashes."""
-    with Judge(slots=1, limits=LIMITS) as judge:
+    with Sandbox(slots=1, limits=LIMITS) as judge:
         for busy in (False, True):
             tasks = [task(f"time.sleep(0.5); return x + 1 # {i} {busy}") for i in range(2)]
             with judge.submit(tasks if busy else []) as batch:
@@ -167,7 +167,7 @@ def test_dead_zygote_is_replaced(generation):
 @linux
 def test_a_task_that_kills_its_slot_every_time_is_given_up():
     """Bug: a task on which the judge always dies is tried for ever, or takes the task behind it along."""
-    with Judge(slots=1, limits=LONG) as judge:
+    with Sandbox(slots=1, limits=LONG) as judge:
         with judge.submit([task(SLEEP), task(), task("return x")]) as batch:
             for _ in range(pool._TRIES):
                 before = judge_pids(judge)[0]
@@ -186,7 +186,7 @@ def test_silent_slot_is_replaced(monkeypatch, which):
     """Bug: a stopped judge or zygote hangs the caller."""
     monkeypatch.setattr(pool, "_GRACE_SECONDS", -1.0)
     limits = Limits(test_wall_seconds=0.4, program_wall_seconds=0.4, judge_cpu_seconds=0.6)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         pid = judge_pids(judge)[0]
         os.kill(pid if which == "judge" else descendants(pid)[-1], signal.SIGSTOP)
         outcomes = judge.run([task(), task("return x")])
@@ -199,7 +199,7 @@ def test_slot_that_cannot_start_is_an_error(monkeypatch, capfd):
     monkeypatch.setattr(pool, "command", lambda name: [sys.executable, "/nowhere/start.py", name])
     before = children(os.getpid())
     with pytest.raises(RuntimeError, match="not start"):
-        Judge(slots=2)
+        Sandbox(slots=2)
     assert "/nowhere/start.py" in capfd.readouterr().err
     assert children(os.getpid()) == before
 
@@ -207,18 +207,18 @@ def test_slot_that_cannot_start_is_an_error(monkeypatch, capfd):
 def test_smallest_limits_suffice():
     """Bug: a limit that is allowed leaves Python itself too little to run, and every program fails."""
     smallest = Limits(memory_bytes=32 << 20, open_files=8, threads=1, reply_bytes=64, output_bytes=1)
-    with Judge(slots=1, limits=smallest) as judge:
+    with Sandbox(slots=1, limits=smallest) as judge:
         assert judge.run([task()])[0].stage == Stage.PASSED
 
 
 def test_layers_and_weakness():
     """Bug: a sandbox below the minimum is used without a word; or `without` leaves nothing out."""
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         names = dict(judge.layers)
     assert names
     with pytest.raises(pool.WeakSandbox, match="weak"):
-        Judge(slots=1, without=tuple(names))
-    with Judge(slots=1, without=tuple(names), allow_weak=True) as judge:
+        Sandbox(slots=1, without=tuple(names))
+    with Sandbox(slots=1, without=tuple(names), allow_weak=True) as judge:
         assert "on" not in judge.layers.values()
         assert judge.run([task()])[0].stage == Stage.PASSED
 
@@ -234,7 +234,7 @@ def test_interrupted_run_leaves_the_judge_usable():
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with Judge(slots=2, limits=LONG) as judge:
+        with Sandbox(slots=2, limits=LONG) as judge:
             signal.setitimer(signal.ITIMER_REAL, 0.3)
             with pytest.raises(KeyboardInterrupt):
                 judge.run([task(SLEEP), task(LOOP), task()])
@@ -247,7 +247,7 @@ def test_interrupted_run_leaves_the_judge_usable():
 
 def test_stream_left_early_stops_the_rest():
     """Bug: tasks nobody waits for keep the slots busy."""
-    with Judge(slots=1, limits=LONG) as judge:
+    with Sandbox(slots=1, limits=LONG) as judge:
         for index, _ in judge.stream([task(), *(task(f"{SLEEP} # {i}") for i in range(5))]):
             assert index == 0
             break
@@ -258,7 +258,7 @@ def test_stream_left_early_stops_the_rest():
 
 def test_cancelling_one_batch_leaves_the_others():
     """Bug: a cancelled batch takes along tasks of another that wait in the same slot, or lets them hang."""
-    with Judge(slots=1, limits=LONG) as judge:
+    with Sandbox(slots=1, limits=LONG) as judge:
         stuck = judge.submit([task(SLEEP)])
         good = judge.submit([task(f"return x + 1 # {i}") for i in range(3)])
         time.sleep(0.2)
@@ -268,7 +268,7 @@ def test_cancelling_one_batch_leaves_the_others():
 
 def test_batch_of_a_closed_judge_is_an_error():
     """Bug: whoever waits for a batch of a judge that was closed waits for ever."""
-    judge = Judge(slots=1, limits=LONG)
+    judge = Sandbox(slots=1, limits=LONG)
     batch = judge.submit([task(SLEEP)])
     threading.Timer(0.2, judge.close).start()
     with pytest.raises(RuntimeError, match="closed"):
@@ -281,7 +281,7 @@ def test_batch_of_a_closed_judge_is_an_error():
 def test_close_leaves_nothing():
     """Bug: judges, zygotes, programs, threads or descriptors outlive close()."""
     before, others = held(), set(descendants(os.getpid()))
-    judge = Judge(slots=3, limits=LONG)
+    judge = Sandbox(slots=3, limits=LONG)
     batch = judge.submit([task(SLEEP), task(LOOP), task()])
     time.sleep(0.2)
     processes = set(descendants(os.getpid())) - others
@@ -297,9 +297,9 @@ def test_close_leaves_nothing():
 
 @linux
 def test_forgotten_judge_is_closed():
-    """Bug: a Judge that nobody closes keeps its processes until the trainer ends."""
+    """Bug: a Sandbox that nobody closes keeps its processes until the trainer ends."""
     before = children(os.getpid())
-    judge = Judge(slots=1, limits=LIMITS)
+    judge = Sandbox(slots=1, limits=LIMITS)
     assert judge.run([task()])[0].passed == 1
     del judge
     wait_until(lambda: children(os.getpid()) == before)
@@ -312,7 +312,7 @@ def test_killed_trainer_takes_its_programs_along():
     code = (
         "import sys\nfrom sandbox import *\n"
         "limits = Limits(**dict.fromkeys(['test_cpu_seconds', 'test_wall_seconds'], 60.0))\n"
-        "judge = Judge(2, limits)\nprint('up', flush=True)\n"
+        "judge = Sandbox(2, limits)\nprint('up', flush=True)\n"
         "program = 'import time\\ndef f(x):\\n    '\n"
         f"judge.run([Task(program + body, ('assert f(1)',), 'f') for body in ({LOOP!r}, {SLEEP!r})])\n"
     )
@@ -333,7 +333,7 @@ def test_trainer_that_holds_much_is_not_copied():
     """Bug: the trainer forks itself, which costs time and memory in proportion to what it holds."""
     seen = []
     os.register_at_fork(before=lambda: seen.append(1))
-    with Judge(slots=1, limits=LIMITS) as judge:
+    with Sandbox(slots=1, limits=LIMITS) as judge:
         judge.run([task()])
         os.kill(judge_pids(judge)[0], signal.SIGKILL)
         judge.run([task("return x")])
@@ -352,7 +352,7 @@ def test_never_imports_torch():
     program = (
         "import sys\ndef f(x): return {n for n in sys.modules if n.split('.')[0] in ('torch', 'numpy', 'sandbox')}\n"
     )
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         assert judge.run([Task(program, ("assert f(1) == set()",), "f")])[0].stage == Stage.PASSED
 
 
@@ -365,7 +365,7 @@ def test_memory_and_descriptors_do_not_grow():
         return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids], resident
 
     bodies = ["return {i}", "os._exit({i})", "raise ValueError({i})", "import ctypes; ctypes.string_at({i})"]
-    with Judge(slots=1, limits=LIMITS) as judge:
+    with Sandbox(slots=1, limits=LIMITS) as judge:
         pids = [judge_pids(judge)[0], *descendants(judge_pids(judge)[0])]
         judge.run([task(body.format(i=i)) for i in range(20) for body in bodies])
         files, resident = state(pids)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sandbox import Case, Judge, Limits, Outcome, Stage, Task, Verdict
+from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task, Verdict
 
 TESTS = ("assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4")
 
@@ -13,7 +13,7 @@ TESTS = ("assert f(1) == 2", "assert f(2) == 3", "assert f(3) == 4")
 def judge():
     # One budget for the program as for one test: a loop costs its limit once.
     limits = Limits(test_cpu_seconds=0.5, test_wall_seconds=10.0, program_cpu_seconds=0.5, program_wall_seconds=10.0)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         yield judge
 
 
@@ -197,7 +197,7 @@ def test_system_exit_in_the_function_does_not_pass(judge, leave):
 
 def test_timeout_costs_one_test():
     """Bug: a loop in the second test loses the first or the third."""
-    with Judge(slots=1, limits=Limits(test_cpu_seconds=0.2, test_wall_seconds=10.0)) as judge:
+    with Sandbox(slots=1, limits=Limits(test_cpu_seconds=0.2, test_wall_seconds=10.0)) as judge:
         outcome = run(judge, "def f(x):\n    while x == 2: pass\n    return x + 1\n")
     assert words(outcome) == ("passed", "timeout", "passed")
     assert (outcome.stage, outcome.error_type, outcome.timeout) == (Stage.PARTIAL, "Timeout", "cpu")
@@ -288,8 +288,8 @@ def test_to_json(judge):
         (lambda: Limits(output_bytes=-1), "Limits.output_bytes"),
         (lambda: Limits(reply_bytes=1 << 40), "Limits.reply_bytes"),
         (lambda: Limits(threads=2.5), "Limits.threads"),
-        (lambda: Judge(slots=0), "slots"),
-        (lambda: Judge(without=("nothing of the kind",)), "nothing of the kind"),
+        (lambda: Sandbox(slots=0), "slots"),
+        (lambda: Sandbox(without=("nothing of the kind",)), "nothing of the kind"),
     ],
 )
 def test_bad_input(make, field):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sandbox import Judge, Limits, Stage, Task, read_value
+from sandbox import Limits, Sandbox, Stage, Task, read_value
 from sandbox.outcome import limits_of
 from sandbox.pool import _Keeper
 
@@ -24,7 +24,7 @@ SLEEP = "import time\ndef f(seconds):\n    time.sleep(seconds)\n"
 
 @pytest.fixture(scope="module")
 def judge():
-    with Judge(slots=1, limits=NARROW) as judge:
+    with Sandbox(slots=1, limits=NARROW) as judge:
         yield judge
 
 
@@ -65,7 +65,7 @@ def test_more_time_than_the_kernel_gave_before(judge):
 
 def test_less_time():
     """Time of a task that can only be more than that of others."""
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         assert run(judge, BURN, "f(0.5)", cpu_seconds=0.05).tests[0].word == "timeout"
 
 
@@ -81,7 +81,7 @@ def test_the_pool_waits_as_long():
 
 def test_too_much_time_is_refused():
     """A limit beyond all sense that ends the judge, for everybody's tasks, instead of being told to the caller."""
-    with Judge(slots=1) as wide:
+    with Sandbox(slots=1) as wide:
         with pytest.raises(ValueError, match=r"Limits\.test_wall_seconds must be .* not 7200"):
             wide.run([Task("x", ("f()",), cpu_seconds=3600.0)])
         assert run(wide, "def f(): return 1\n", "assert f() == 1").stage == Stage.PASSED

@@ -10,7 +10,7 @@ import pytest
 
 from data.sets import apps
 from experiments.rollouts.judge import make_task
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 
 def apps_record(number, inputs, outputs, solutions=("print(int(input()) * 2)\n",), starter="", **fields):
@@ -49,7 +49,7 @@ def write(tmp_path, *records, name="apps-train.jsonl"):
 
 @pytest.fixture(scope="module")
 def judge():
-    with Judge(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0)) as judge:
+    with Sandbox(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0)) as judge:
         yield judge
 
 

@@ -8,7 +8,7 @@ import pytest
 from data.sets import humaneval
 from data.sets.registry import load_problems
 from experiments.rollouts.judge import make_task
-from sandbox import Judge, Limits, Stage
+from sandbox import Limits, Sandbox, Stage
 
 RECORD = {
     "task_id": "HumanEval/7",
@@ -59,7 +59,7 @@ def test_real_references_pass(humaneval_file):
     assert [problem.task_id for problem in problems] == [f"HumanEval/{number}" for number in range(164)]
     assert all(problem.text and problem.stub for problem in problems)
     limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0, program_wall_seconds=60.0)
-    with Judge(slots=2, limits=limits) as judge:
+    with Sandbox(slots=2, limits=limits) as judge:
         outcomes = judge.run([make_task(problem, problem.code) for problem in problems])
         passing = judge.run([make_task(problem, problem.stub + "    return None\n") for problem in problems[::8]])
     assert {outcome.stage for outcome in outcomes} == {Stage.PASSED}

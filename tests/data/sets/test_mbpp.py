@@ -9,7 +9,7 @@ import pytest
 
 from data.sets import mbpp
 from experiments.rollouts.judge import make_task
-from sandbox import Judge, Limits, Stage
+from sandbox import Limits, Sandbox, Stage
 
 FULL = {
     "text": "Write a function to add.",
@@ -127,7 +127,7 @@ def test_references_pass(mbpp_file, sanitized_file):
     problems = mbpp.read_sanitized(sanitized_file)
     problems = problems[::8] + [p for p in problems + mbpp.read(mbpp_file) if p.test_setup_code]
     limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0, program_wall_seconds=60.0)
-    with Judge(slots=2, limits=limits) as judge:
+    with Sandbox(slots=2, limits=limits) as judge:
         outcomes = judge.run([make_task(problem, problem.code) for problem in problems])
     failed = [p.task_id for p, o in zip(problems, outcomes, strict=True) if o.stage != Stage.PASSED]
     assert failed == []

@@ -8,7 +8,7 @@ from data.problems import Problem
 from data.sets.registry import load_problems
 from data.sets.stdin import to_stdin
 from experiments.rollouts.judge import make_task
-from sandbox import Case, Judge, Limits, Stage, Task
+from sandbox import Case, Limits, Sandbox, Stage, Task
 from sandbox.judge.cases import same_output
 
 
@@ -132,7 +132,7 @@ def test_embedded_references_pass():
     assert counts == [2256, 227, 418]
     assert load_problems("embedded-stdin", "test") == [p for p in programs if p.split.startswith("test")]
     some = programs[::40]
-    with Judge(slots=2, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0)) as judge:
+    with Sandbox(slots=2, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=30.0)) as judge:
         outcomes = judge.run([make_task(p, p.code) for p in some])
         first_is_wrong = [Task(p.code, cases=(Case(p.cases[0][0], p.cases[0][1] + "0\n"),)) for p in some[::8]]
         wrong = judge.run(first_is_wrong)

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.benchmarks import attacks, peers
 from experiments.benchmarks import sandbox as bench_sandbox
-from sandbox import Judge, Stage
+from sandbox import Sandbox, Stage
 from sandbox.outcome import lost
 
 ROOT = Path(__file__).parents[3]
@@ -107,7 +107,7 @@ def test_wins_are_what_lies_above_the_earnings(tmp_path):
 def test_controls_come_out_exactly_as_they_earn(corpus):
     """Bug: a judge that fails everything wins every attack; a task that an honest program cannot solve."""
     controls = [attack for attack in corpus if attack.family == "control"]
-    with Judge(slots=1) as judge:
+    with Sandbox(slots=1) as judge:
         outcomes = judge.run([attacks.task(attack) for attack in controls])
     for attack, result in zip(controls, outcomes, strict=True):
         assert attacks.wins(attack, result) is None
@@ -201,7 +201,7 @@ def test_percentiles():
 
 
 def test_a_small_run_prints_all_tables(capsys):
-    """Bug: a benchmark that has drifted from the Judge's interface; a missing peer that ends the run."""
+    """Bug: a benchmark that has drifted from the Sandbox's interface; a missing peer that ends the run."""
     small = ["--programs", "4", "--repeats", "1", "--hangs", "1", "--only", "throughput,scaling,latency"]
     bench_sandbox.main(small)
     text = capsys.readouterr().out
@@ -215,7 +215,7 @@ def test_a_small_run_prints_all_tables(capsys):
 def test_a_peer_that_is_not_installed_says_how_to_get_it(tmp_path):
     """Bug: an import error of the peer ends the benchmark, or is taken for a program that fails."""
     (tmp_path / "evalplus.py").write_text("raise ImportError('not here')\n")
-    driver = "from experiments import peers; peers.main(['time', 'evalplus'])"
+    driver = "from experiments.benchmarks import peers; peers.main(['time', 'evalplus'])"
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {driver}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert '"missing"' in done.stdout

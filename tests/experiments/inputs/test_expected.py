@@ -8,7 +8,7 @@ from data.sets.evalplus import make_problems, read_records
 from experiments.inputs import expected
 from experiments.inputs.expected import cache_path, expected_outputs
 from experiments.rollouts.judge import make_task, program_limits
-from sandbox import Judge, Stage
+from sandbox import Sandbox, Stage
 
 LARGE = "def large(n):\n    if n == 400000:\n        sum(range(60000000))\n    return 'x' * n\n"
 SOLUTIONS = {  # of MBPP+: task number, entry point, solution, base inputs, EvalPlus's inputs
@@ -82,7 +82,7 @@ def test_outputs_and_problems(data):
         HUMANEVAL["prompt"] + "    return -xs[0] / xs[1] + 0.001\n",
     ]
     programs = [problem.code for problem in problems] + wrong
-    with Judge(1, program_limits(0.25)) as judge:
+    with Sandbox(1, program_limits(0.25)) as judge:
         outcomes = judge.run([make_task(*pair) for pair in zip(2 * problems, programs, strict=True)])
     assert [outcome.stage for outcome in outcomes[:5]] == [Stage.PASSED] * 5
     assert Stage.PASSED not in [outcome.stage for outcome in outcomes[5:]]

@@ -262,7 +262,7 @@ def test_answers_are_ended_and_read(checkpoint, monkeypatch):
     policy = load(checkpoint)
     (rollout,) = answer(policy, [FUNCTION], seed=0, step=0, group_size=1, max_new_tokens=99, temperature=1.0)
     assert seen["prompt"] == prompt_text(policy, FUNCTION)
-    assert (rollout.text, rollout.finish, rollout.prefix) == (text, "stop", "")
+    assert (rollout.text, rollout.finish_reason, rollout.prefix) == (text, "stop", "")
     assert rollout.text[slice(*rollout.program[:2])] == FUNCTION.code
     assert rollout.program[2]
 
@@ -272,7 +272,7 @@ def test_sampling_ends_where_the_style_does(checkpoint):
     policy = load(checkpoint, prompt="docstring")
     policy.vocabulary = [b"    x\nprint("] * len(policy.vocabulary)  # whatever is drawn
     (rollout,) = answer(policy, [COMPLETED], seed=0, step=0, group_size=1, max_new_tokens=64, temperature=1.0)
-    assert (rollout.finish, rollout.text) == ("stop", "    x\nprint(")
+    assert (rollout.finish_reason, rollout.text) == ("stop", "    x\nprint(")
     assert rollout.text[slice(*rollout.program[:2])] == "    x\n"
     assert rollout.prefix == rollout.record()["prefix"] == STUB
 

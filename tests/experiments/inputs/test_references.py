@@ -6,7 +6,7 @@ import pytest
 
 from data.problems import Problem
 from experiments.inputs import references as verify
-from sandbox import Judge, Limits
+from sandbox import Limits, Sandbox
 
 RIGHT = Problem(1, "", "def f(x):\n    return x\n", ("assert f(1) == 1", "assert f(2) == 2"), "f")
 WRONG = dataclasses.replace(RIGHT, task_id="w", test_list=("assert f(1) == 1", "assert f(2) ==\\\n 3"))
@@ -21,7 +21,7 @@ CHECK = Problem("k", "", "def f(x):\n    return x\n", check="def check(c):\n    
 @pytest.fixture(scope="module")
 def judge():
     limits = Limits(test_cpu_seconds=0.3, program_cpu_seconds=0.3)
-    with Judge(1, limits) as judge:
+    with Sandbox(1, limits) as judge:
         yield judge
 
 

@@ -124,31 +124,31 @@ def test_what_is_written_down(policy, referee):
 def test_line_charges_the_tokens_of_the_failing_line(policy, referee):
     """A loss at the tokens of another line, of another size, or one that pays the other tokens."""
     good, failed = rewarded(policy, referee, None, "staged", "line", [GOOD, FAILS])
-    assert (good.reward, good.located) == (1.0, [0.0] * len(good.completion))
-    charged = "".join(text for text, value in zip(pieces(policy, failed), failed.located, strict=True) if value)
+    assert (good.reward, good.token_rewards) == (1.0, [0.0] * len(good.completion))
+    charged = "".join(text for text, value in zip(pieces(policy, failed), failed.token_rewards, strict=True) if value)
     assert charged.strip() == "return y"
     # 0.6 is lacking, of which no more may be charged than it is worse than its group: mean 0.7, reward 0.4
     assert failed.reward == pytest.approx(0.4)
-    assert sum(failed.located) == pytest.approx(-0.3)
+    assert sum(failed.token_rewards) == pytest.approx(-0.3)
 
 
 def test_findings_are_charged_to_their_tokens(policy, referee):
     """A finding's column taken for a byte, a token or a line."""
     (alone,) = rewarded(policy, referee, FAILS, "style", "line")
-    by_token = dict(zip(pieces(policy, alone), alone.located, strict=True))
+    by_token = dict(zip(pieces(policy, alone), alone.token_rewards, strict=True))
     assert by_token["os"] < 0
     assert by_token[" y"] < by_token["os"]  # an undefined name weighs more than an unused import
-    assert sum(alone.located) == pytest.approx(alone.reward - 1)
+    assert sum(alone.token_rewards) == pytest.approx(alone.reward - 1)
 
 
 def test_executed_gives_no_credit_to_what_no_test_reached(policy, referee):
     """A branch that no test took and that is learned from all the same."""
     text = "def f(x):\n    if x > 5:\n        return 0\n    return x + 1"
     (rollout,) = rewarded(policy, referee, text, "binary", "executed")
-    without = [t for t, share in zip(pieces(policy, rollout), rollout.credit, strict=True) if share == 0]
+    without = [t for t, share in zip(pieces(policy, rollout), rollout.token_weights, strict=True) if share == 0]
     assert "".join(without).strip() == "return 0"
-    assert rollout.credit[-1] == 1.0  # its end of sequence
-    assert rollout.located == []
+    assert rollout.token_weights[-1] == 1.0  # its end of sequence
+    assert rollout.token_rewards == []
 
 
 def test_dense_lays_gains_and_losses(policy, referee):
@@ -156,16 +156,16 @@ def test_dense_lays_gains_and_losses(policy, referee):
     for expression in ("dense", "dense-sum"):
         for text in (GOOD, FAILS, BROKEN, FENCED, WRONG):
             (rollout,) = rewarded(policy, referee, text, expression, "dense")
-            assert sum(rollout.located) == pytest.approx(rollout.reward), (expression, text)
+            assert sum(rollout.token_rewards) == pytest.approx(rollout.reward), (expression, text)
     (rollout,) = rewarded(policy, referee, FENCED, "dense", "dense")
-    inside = "".join(t for t, value in zip(pieces(policy, rollout), rollout.located, strict=True) if value)
+    inside = "".join(t for t, value in zip(pieces(policy, rollout), rollout.token_rewards, strict=True) if value)
     assert inside.strip() == FENCED[FENCED.index("```") : FENCED.rindex("```") + 3]
 
 
 def test_uniform_locates_nothing(policy, referee):
     """A default that moves advantage between tokens: every earlier run would be another."""
     (rollout,) = rewarded(policy, referee, FAILS, "securecode", "uniform")
-    assert (rollout.located, rollout.credit) == ([], [])
+    assert (rollout.token_rewards, rollout.token_weights) == ([], [])
 
 
 def test_answers_are_handed_on_as_they_end(policy):

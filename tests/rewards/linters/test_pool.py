@@ -377,7 +377,7 @@ def test_known_programs_are_not_analysed_again(monkeypatch):
 
 def test_workers_end_with_the_trainer():
     """Processes that stay when the trainer is killed."""
-    code = "import os, rewards.analysis as a\ns = a.Analyst()\ns.run(['x=1'])\n"
+    code = "import os, rewards.linters.pool as a\ns = a.Analyst()\ns.run(['x=1'])\n"
     code += "print(*[w.process.pid for w in (s._linter, *s._scanners)], flush=True)\nos.kill(os.getpid(), 9)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL

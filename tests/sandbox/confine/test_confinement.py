@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.stress import descendants
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 LIMITS = Limits(
     test_cpu_seconds=0.3,
@@ -27,7 +27,7 @@ TESTS = ("assert f(1) == 2", "assert f(2) == 3")
 
 @pytest.fixture(scope="module")
 def judge():
-    with Judge(slots=1, limits=LIMITS, allow_weak=True) as judge:
+    with Sandbox(slots=1, limits=LIMITS, allow_weak=True) as judge:
         missing = [name for name, state in judge.layers.items() if state != "on"]
         if missing:
             pytest.skip(f"not all layers work here: no {', '.join(missing)}")
@@ -37,7 +37,7 @@ def judge():
 @pytest.fixture(scope="module")
 def roomy():
     """With enough time for what is slow on a busy machine."""
-    with Judge(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0)) as judge:
+    with Sandbox(slots=1, limits=Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0)) as judge:
         yield judge
 
 
@@ -45,7 +45,7 @@ def roomy():
 def cramped():
     """Likewise, but with little memory: enough time to fill it."""
     limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0, memory_bytes=96 << 20)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         yield judge
 
 
@@ -213,7 +213,7 @@ def test_signals_reach_no_other_slot():
     killer = Task("import os\nos.kill(-1, 9)\n", ("assert f(1) == 2",), "f")
     slow = "import time\ndef f(x):\n    time.sleep(0.2)\n    return x + 1\n"
     tasks = [Task(f"{slow}# {i}\n", ("assert f(1) == 2",), "f") for i in range(3)]
-    with Judge(slots=2, limits=LIMITS) as judge:
+    with Sandbox(slots=2, limits=LIMITS) as judge:
         outcomes = judge.run([tasks[0], killer, tasks[1], killer, tasks[2]])
     assert [outcome.stage for outcome in outcomes[::2]] == [Stage.PASSED] * 3
 
@@ -237,7 +237,7 @@ def test_environment_and_arguments(monkeypatch):
     """Bug: tokens in the caller's environment, or paths and options in arguments, reach the program."""
     monkeypatch.setenv("SECRET_TOKEN", "hush")
     body = "print(sorted(os.environ))\nprint(sys.argv, sys.orig_argv[-1:], sys.path, os.getcwd())"
-    with Judge(slots=1, limits=LIMITS) as fresh:
+    with Sandbox(slots=1, limits=LIMITS) as fresh:
         outcome = run(fresh, body, ("f(1)",))
     environment, rest = outcome.output.split("\n", 1)
     assert "hush" not in outcome.output

@@ -6,13 +6,13 @@ reason, a wrong program stands beside the right one.
 
 import pytest
 
-from sandbox import Judge, Limits, Stage, Task
+from sandbox import Limits, Sandbox, Stage, Task
 
 
 @pytest.fixture(scope="module")
 def judge():
     limits = Limits(test_cpu_seconds=0.5, test_wall_seconds=10.0, judge_cpu_seconds=0.5)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         yield judge
 
 
@@ -459,7 +459,7 @@ def test_values_that_take_the_judge_for_ever():
     program = "def f(): return [k * (2**61 - 1) for k in range(20_000)]\n"
     good = [Task(f"def f(): return [{i}]\n", (f"assert set(f()) == {{{i}}}",), "f") for i in range(4)]
     bad = Task(program, ("assert len(f()) == 20_000", "assert set(f()) == {1}"), "f")
-    with Judge(slots=1, limits=Limits(judge_cpu_seconds=0.3, test_wall_seconds=20.0, reply_bytes=1 << 20)) as judge:
+    with Sandbox(slots=1, limits=Limits(judge_cpu_seconds=0.3, test_wall_seconds=20.0, reply_bytes=1 << 20)) as judge:
         outcomes = judge.run([good[0], bad, *good[1:]])
     assert [outcome.stage for outcome in outcomes if outcome.error_type is None] == [Stage.PASSED] * 4
     assert (outcomes[1].error_type, outcomes[1].timeout, outcomes[1].passed) == ("JudgeTimeout", "judge", 0)
@@ -470,16 +470,16 @@ def test_waiting_for_the_program_is_not_the_judges_time(judge):
     limits = Limits(test_cpu_seconds=5.0, test_wall_seconds=20.0, judge_cpu_seconds=0.2)
     wait = "end = time.process_time() + 0.4\nwhile time.process_time() < end: pass\nreturn 1"
     program = function(wait, "import time\n")
-    with Judge(slots=1, limits=limits) as patient:
+    with Sandbox(slots=1, limits=limits) as patient:
         assert run(patient, program, "assert f() == 1").stage == Stage.PASSED
 
 
 def test_limit_of_replies_is_an_option():
     """Bug: the limit of replies is written into the code, or cuts a reply off instead of refusing it."""
     tests = ("assert f(40) == 'x' * 40", "assert len(f(400)) == 400")
-    with Judge(slots=1, limits=Limits(reply_bytes=128)) as narrow:
+    with Sandbox(slots=1, limits=Limits(reply_bytes=128)) as narrow:
         assert words(run(narrow, "def f(n): return 'x' * n\n", *tests)) == ["passed", "ReplyTooLarge"]
-    with Judge(slots=1, limits=Limits(reply_bytes=1 << 20)) as wide:
+    with Sandbox(slots=1, limits=Limits(reply_bytes=1 << 20)) as wide:
         program = "def f(n): return list(range(n))\n"
         assert run(wide, program, "assert f(10**5) == list(range(10**5))").stage == Stage.PASSED
 
@@ -513,7 +513,7 @@ def test_the_same_task_gives_the_same_outcome():
     ]
 
     def outcomes(order, slots):
-        with Judge(slots=slots, limits=limits) as judge:
+        with Sandbox(slots=slots, limits=limits) as judge:
             return {task: outcome.without_clock() for task, outcome in zip(order, judge.run(order), strict=True)}
 
     first, second = outcomes(tasks, 1), outcomes(tasks[::-1], 2)

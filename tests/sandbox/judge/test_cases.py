@@ -2,14 +2,14 @@
 
 import pytest
 
-from sandbox import Case, Judge, Limits, Stage, Task
+from sandbox import Case, Limits, Sandbox, Stage, Task
 from sandbox.judge.cases import same_output
 
 
 @pytest.fixture(scope="module")
 def judge():
     limits = Limits(test_cpu_seconds=0.5, test_wall_seconds=10.0, output_bytes=1 << 20)
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         yield judge
 
 
@@ -194,7 +194,7 @@ def test_time(body, kind):
     """Bug: a case that hangs loses the others, or is not ended; or the sleep of one is another's timeout."""
     limits = Limits(test_cpu_seconds=0.2 if kind == "cpu" else 10.0, test_wall_seconds=0.4 if kind == "wall" else 20.0)
     program = "x = input()\nif x == '2':\n" + "".join(f"    {line}\n" for line in body.split("\n")) + "print(x)\n"
-    with Judge(slots=1, limits=limits) as judge:
+    with Sandbox(slots=1, limits=limits) as judge:
         outcome = run(judge, program, ("1", "1"), ("2", "2"), ("3", "3"))
     assert (words(outcome), outcome.timeout) == (["passed", "timeout", "passed"], kind)
     assert outcome.stage == Stage.PARTIAL
@@ -202,7 +202,7 @@ def test_time(body, kind):
 
 def test_right_output_before_a_hang_does_not_pass():
     """Bug: what was printed before the clock ran out is compared and passes."""
-    with Judge(slots=1, limits=Limits(test_cpu_seconds=0.1, test_wall_seconds=10.0)) as judge:
+    with Sandbox(slots=1, limits=Limits(test_cpu_seconds=0.1, test_wall_seconds=10.0)) as judge:
         outcome = run(judge, "print(5, flush=True)\nwhile True: pass\n", ("", "5"))
     assert (words(outcome), outcome.passed) == (["timeout"], 0)
 
