@@ -119,7 +119,7 @@ class RunOptions(SharedOptions):
     zero_spread: str = option(
         "keep", "groups whose rewards are all equal", GROUPS, choices=("keep", "drop", "resample"), rare=True
     )
-    resample_rounds: int = option(8, "rounds of resampling in a step, at most", GROUPS, least=1, rare=True)
+    resample_rounds: int = option(8, "rounds of resampling in a step, at most", GROUPS, least=0, rare=True)
     eval_samples: int = option(16, "samples a problem before and after", "evaluation", least=0, real=4)
     eval_every: int = option(20, "greedy pass@1 on valid every so many steps; 0 is never", "evaluation", least=0)
     eval_problems: int = option(0, "evaluate the first N problems only; 0 is all", "evaluation", least=0)
@@ -198,7 +198,7 @@ def parse_run(
 
 def line(module) -> str:
     """What an algorithm's file says of it first."""
-    return module.__doc__.split("\n")[0].split(" (")[0].partition(": ")[2]
+    return module.__doc__.split(" (")[0].rpartition(": ")[2]
 
 
 def untaken(module) -> tuple[str, ...]:

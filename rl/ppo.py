@@ -60,6 +60,8 @@ class Options:
         kl.check(self)
         if self.kl_target and not (self.kl_coef and self.kl_in == "reward"):
             raise ValueError("--kl-target: there is no KL in the reward; it needs --kl-coef and --kl-in reward")
+        if self.kl_horizon != Options.kl_horizon and not self.kl_target:
+            raise ValueError("--kl-horizon: does nothing without --kl-target")
         self.critic_lr = self.critic_lr or (2e-3 if self.critic == "copy" else 1e-2)
 
 

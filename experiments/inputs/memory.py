@@ -243,4 +243,6 @@ def block(config: ModelConfig, load: Load, tokens: int, seen: int) -> BlockBytes
     attention = spread - tokens * inner * (FP32 + 3 * s)
     return BlockBytes(kept + spread, max(mlp, attention))
 
-def describe_memory(*a): return ''
+
+def describe_memory(*a):
+    return ""

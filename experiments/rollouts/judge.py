@@ -88,7 +88,6 @@ class JudgedBatch:
     def __exit__(self, *exception: object) -> None:
         self.stack.close()
 
-    # station 3: the sandbox gets the program as soon as its rollout has ended
     def add(self, rollouts: Sequence[Rollout]) -> None:
         """Starts to execute these."""
         tasks = [make_task(self.problems[r.prompt_id], source(r), self.want_lines) for r in rollouts]

@@ -12,7 +12,6 @@ from rl.rollout import Rollout
 CREDITS = ("uniform", "line", "executed", "dense")
 
 
-# station 5: the reward expression becomes a number for each rollout
 def reward_rollouts(
     rollouts: Sequence[Rollout],
     problems: Sequence[Problem],
