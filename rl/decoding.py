@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rl.files.config import ModelConfig
 from rl.lora import LoRALinear, merged_weight
-from rl.model import Block, Decoder, Prefix, rope_frequencies, rope_tables, rotate
+from rl.model import Block, Decoder, ModelConfig, Prefix, rope_frequencies, rope_tables, rotate
 
 # Matrices of up to so many elements are fused. On a CPU in fp32 that makes their products 1.3 times as fast at 100,000
 # elements, 1.2 times at 400,000, and no faster from a million on. There the copy would be waste: 0.9 GB for a model of

@@ -14,21 +14,62 @@ Shapes: B rows, T positions, M = sum(lengths) real tokens, N prompts, P prompt p
 D width, H query heads, K key-value heads, Dh head width, L layers.
 """
 
-import json
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rl.available import available_memory
-from rl.files.config import check_window as check_window, ModelConfig, config_fields, read_config, read_json
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """How RoPE is stretched over a window that is longer than the one of pretraining, in the names of `config.json`."""
+
+    rope_type: str  # linear | llama3
+    factor: float  # at least 1
+    low_freq_factor: float | None = None  # this and what follows: llama3 only
+    high_freq_factor: float | None = None
+    original_max_position_embeddings: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a decoder, in the names of Hugging Face's `config.json`."""
+
+    model_type: str  # llama | qwen2 | qwen3
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    rope_theta: float = 10000.0
+    rms_norm_eps: float = 1e-6
+    tie_word_embeddings: bool = False
+    max_position_embeddings: int = 2048
+    rope_scaling: RopeScaling | None = None
+
+    @property
+    def qkv_bias(self) -> bool:
+        return self.model_type == "qwen2"
+
+    @property
+    def qk_norm(self) -> bool:
+        return self.model_type == "qwen3"
+
+
+def check_window(config: ModelConfig, prompt: int, budget: int) -> None:
+    """ValueError, one line, if the longest prompt and the tokens to come (both in tokens) are more than the model's
+    window: behind it RoPE's angles are ones that it has never seen, and what it writes there is worth little."""
+    if prompt + budget > config.max_position_embeddings:
+        raise ValueError(
+            f"a prompt of {prompt} tokens and {budget} new ones are {prompt + budget} positions, and the model's window"
+            f" has {config.max_position_embeddings} (max_position_embeddings): fewer new tokens or shorter prompts"
+        )
+
 
 # packing and prefix ----------------------------------------------------------------------------------------
 
@@ -277,9 +318,6 @@ def pad_right(rows: list[list[int]], device="cpu") -> tuple[Tensor, Tensor]:
     return ids.view(len(rows), width).to(device), torch.tensor(lengths, device=device)
 
 
-# files -----------------------------------------------------------------------------------------------------
-
-
 def init_model(config: ModelConfig, seed: int) -> Decoder:
     """A random fp32 model: normal(0, 0.02); 0.02 / sqrt(2 L) for the matrices that write to the residual."""
     model = Decoder(config)
@@ -295,125 +333,3 @@ def init_model(config: ModelConfig, seed: int) -> Decoder:
                 std = 0.02 / (2 * config.num_hidden_layers) ** 0.5 if residual else 0.02
                 parameter.normal_(0.0, std, generator=generator)
     return model
-
-
-def load_model(directory, device="cpu", dtype: torch.dtype = torch.float32) -> Decoder:
-    """Read a Hugging Face directory: `config.json` and `model.safetensors`, or shards with their index.
-
-    Besides the model, loading takes the memory of the files' pages that the kernel may drop again; what is stored in
-    the dtype that is asked for stays in those pages on the CPU, and is not copied.
-
-    ValueError, one line: no weights, weights in pickles only, a tensor that is missing, unknown or of another shape, a
-    damaged file, less memory than the model takes.
-    """
-    directory, device = Path(directory), torch.device(device)
-    config = read_config(directory)
-    with torch.device("meta"):
-        model = Decoder(config)
-    expected = {name: parameter.shape for name, parameter in model.named_parameters()}
-    # First of all, as files are mapped into memory when they are opened, and too large a one is refused there.
-    _check_room(directory, sum(shape.numel() for shape in expected.values()), device, dtype)
-    where = _find_tensors(directory)
-    # Llama files of old carry the RoPE frequencies, and some tied checkpoints store the head a second time.
-    names = {name for name in where if not name.endswith("rotary_emb.inv_freq")}
-    tied_copy = config.tie_word_embeddings and "lm_head.weight" in names
-    names -= {"lm_head.weight"} if tied_copy else set()
-    if missing := sorted(expected.keys() - names):
-        raise ValueError(f"{directory}: tensor {missing[0]} is missing ({len(missing)} missing in all)")
-    if extra := sorted(names - expected.keys()):
-        raise ValueError(f"{where[extra[0]]}: tensor {extra[0]} is not in a {config.model_type} model")
-
-    tensors = {}
-    for file in sorted(set(where.values())):
-        with open_tensors(file) as stored:
-            for name in expected:
-                if where[name] == file:
-                    tensor = _read_tensor(stored, file, name, expected[name])
-                    tensors[name] = tensor.to(device=device, dtype=dtype)
-    if tied_copy:
-        file = where["lm_head.weight"]
-        with open_tensors(file) as stored:
-            head = _read_tensor(stored, file, "lm_head.weight", expected["model.embed_tokens.weight"])
-        if not torch.equal(head.to(device=device, dtype=dtype), tensors["model.embed_tokens.weight"]):
-            raise ValueError(f"{file}: lm_head.weight is not the embedding, though config.json ties them")
-    model.load_state_dict(tensors, assign=True)
-    return model
-
-
-def _check_room(directory: Path, parameters: int, device: torch.device, dtype: torch.dtype) -> None:
-    """ValueError if the weights alone are more than what is left of the device's memory."""
-    needed, available = parameters * dtype.itemsize, available_memory(device)
-    if needed > available:
-        sizes = f"take {needed / 1e9:.2f} GB in {str(dtype).removeprefix('torch.')}, {device} has {available / 1e9:.2f}"
-        raise ValueError(f"{directory}: {parameters / 1e6:.0f} M parameters {sizes} GB left")
-
-
-def _read_tensor(stored, file: Path, name: str, shape: torch.Size) -> Tensor:
-    """A tensor of an open file; ValueError if it has another shape or no number format of weights."""
-    tensor = stored.get_tensor(name)
-    if tensor.shape != shape:
-        raise ValueError(f"{file}: tensor {name} has shape {tuple(tensor.shape)}, config.json says {tuple(shape)}")
-    if tensor.dtype not in (torch.bfloat16, torch.float16, torch.float32):
-        raise ValueError(f"{file}: tensor {name} is {tensor.dtype}: weights are read in bf16, fp16 or fp32 only")
-    return tensor
-
-
-def _find_tensors(directory: Path) -> dict[str, Path]:
-    """Name of each stored tensor -> the file that holds it."""
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.is_file():
-        with open_tensors(single) as stored:
-            return dict.fromkeys(stored.keys(), single)
-    if not index.is_file():
-        raise ValueError(_no_weights(directory))
-    names = read_json(index).get("weight_map")
-    if not isinstance(names, dict) or not all(isinstance(file, str) for file in names.values()):
-        raise ValueError(f"{index}: weight_map: an object of tensor name -> file is needed")
-    where = {name: directory / file for name, file in names.items()}
-    for file in sorted(set(where.values())):
-        with open_tensors(file) as stored:
-            stored_names = set(stored.keys())
-        if absent := sorted(name for name in where if where[name] == file and name not in stored_names):
-            raise ValueError(f"{file}: tensor {absent[0]} is missing, though {index.name} lists it")
-    return where
-
-
-def _no_weights(directory: Path) -> str:
-    """What there is instead of safetensors, and the way out."""
-    pickles = sorted(path.name for pattern in ("pytorch_model*", "consolidated*") for path in directory.glob(pattern))
-    if not pickles:
-        return f"{directory}: no weights: neither model.safetensors nor model.safetensors.index.json"
-    convert = "AutoModelForCausalLM.from_pretrained(OLD).save_pretrained(NEW)"
-    return (
-        f"{directory}: weights only in pickles ({pickles[0]}), which can run code and are not loaded; if you trust them"
-        f", make safetensors with transformers: {convert}, and copy the tokenizer's files"
-    )
-
-
-def open_tensors(path: Path):
-    """A safetensors file, open for reading; ValueError if it is absent or damaged."""
-    try:
-        return safe_open(path, framework="pt")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from error
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file, or a damaged one: {error}") from error
-
-
-def save_model(model: Decoder, directory, dtype: torch.dtype = torch.bfloat16, extra: dict | None = None) -> None:
-    """Write `config.json` and `model.safetensors`, loadable by us and by transformers' AutoModelForCausalLM.
-
-    A tied head is not stored a second time. `extra` adds fields to config.json (eos_token_id, ...). LoRA
-    layers must be merged first: ValueError otherwise.
-    """
-    directory, config = Path(directory), model.config
-    tensors = {name: parameter.detach().to("cpu", dtype).contiguous() for name, parameter in model.named_parameters()}
-    if adapters := [name for name in tensors if "lora_" in name]:
-        raise ValueError(f"{directory}: cannot save a model with LoRA layers unmerged ({adapters[0]})")
-    directory.mkdir(parents=True, exist_ok=True)
-    fields = config_fields(config, str(dtype).removeprefix("torch.")) | (extra or {})
-    (directory / "config.json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-    # In place of an older file, not into it: whoever has loaded that one may still read its pages.
-    temporary = directory / "model.safetensors.tmp"
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    os.replace(temporary, directory / "model.safetensors")

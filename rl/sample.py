@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from rl.decoding import FusedBlock, GroupDecoder
-from rl.files.config import check_window
 from rl.logprobs import processed_log_probs
-from rl.model import Decoder, pad_right
+from rl.model import Decoder, check_window, pad_right
 from rl.static_decoder import StaticDecoder
 
 MAX_ROWS = 512  # rows that are decoded at a time

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from experiments import run
 from experiments.inputs.policy import load_weights, open_policy
-from rl.lora import add_lora, lora_parameters, save_adapter
+from rl.files.adapter import save_adapter
+from rl.lora import add_lora, lora_parameters
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 ROOT = Path(__file__).parent.parent.parent

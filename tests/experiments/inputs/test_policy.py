@@ -21,8 +21,8 @@ from experiments.rollouts.reward import make_answer
 from experiments.rollouts.sample import make_stop, reference_rollouts, sample_rollouts
 from rewards.places import finding_range
 from rl.credit import decode
-from rl.files.config import ModelConfig
-from rl.model import init_model, save_model
+from rl.files.weights import save_model
+from rl.model import ModelConfig, init_model
 from rl.sample import Completion
 
 BOS, END = "<|begin|>", "<|im_end|>"
