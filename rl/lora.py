@@ -14,8 +14,8 @@ TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 class LoRALinear(nn.Module):
-    """A frozen nn.Linear and its low-rank correction. A and B are fp32 (or wider) for any dtype of the base: bf16 is too
-    coarse for the updates of one step."""
+    """A frozen nn.Linear and its low-rank correction. A and B are fp32 (or wider) for any dtype of the base: bf16 is
+    too coarse for the updates of one step."""
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float):
         super().__init__()

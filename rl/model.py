@@ -1,14 +1,14 @@
-"""A decoder for Llama, Qwen2 and Qwen3 checkpoints in plain PyTorch, read from a Hugging Face directory.
+"""A decoder for Llama, Qwen2 and Qwen3 checkpoints in plain PyTorch.
 
-One block = RMSNorm -> grouped-query attention with RoPE -> RMSNorm -> SwiGLU. The three families differ in
-two switches only: Qwen2 has a bias on q, k and v; Qwen3 normalises each head of q and k (QK-norm).
+One block = RMSNorm -> grouped-query attention with RoPE -> RMSNorm -> SwiGLU. The three families differ in two
+switches: Qwen2 has a bias on q, k and v; Qwen3 normalises each head of q and k (QK-norm).
 
-Two things are unlike the usual decoder, both because a group of G rollouts shares one prompt:
+Two things differ from the usual decoder:
 
-* Tokens are *packed*. A right-padded batch (B, T) comes in with its lengths; the linear layers see only the
-  M real tokens, and only attention sees the padded shape. Masks come from lengths, never from token ids.
-* A batch may continue a `Prefix`: keys and values of N prompts, computed once by `Decoder.prefill`. Row b
-  then attends to the prompt `prompt_of_row[b]` and to itself. Gradients flow into the prefix.
+* Tokens are *packed*. The input is a right-padded batch (B, T) with its lengths; linear layers see only the M real
+  tokens, and only attention sees the padded shape. Masks come from lengths, never from token ids.
+* A batch may continue a `Prefix`: keys and values of N prompts, computed once by `Decoder.prefill`. Row b attends to
+  the prompt `prompt_of_row[b]` and to itself. Gradients flow into the prefix.
 
 Shapes: B rows, T positions, M = sum(lengths) real tokens, N prompts, P prompt positions, V vocabulary,
 D width, H query heads, K key-value heads, Dh head width, L layers.
@@ -25,11 +25,11 @@ from torch.utils.checkpoint import checkpoint
 
 @dataclass(frozen=True)
 class RopeScaling:
-    """How RoPE is stretched over a window that is longer than the one of pretraining, in the names of `config.json`."""
+    """RoPE for a longer window than that of pretraining, in the names of `config.json`."""
 
     rope_type: str  # linear | llama3
     factor: float  # at least 1
-    low_freq_factor: float | None = None  # this and what follows: llama3 only
+    low_freq_factor: float | None = None  # from here on llama3 only
     high_freq_factor: float | None = None
     original_max_position_embeddings: int | None = None
 
@@ -62,8 +62,8 @@ class ModelConfig:
 
 
 def check_window(config: ModelConfig, prompt: int, budget: int) -> None:
-    """ValueError, one line, if the longest prompt and the tokens to come (both in tokens) are more than the model's
-    window: behind it RoPE's angles are ones that it has never seen, and what it writes there is worth little."""
+    """ValueError, one line, if the longest prompt and the new tokens exceed the model's window (all in tokens). The
+    model was not trained on positions beyond it."""
     if prompt + budget > config.max_position_embeddings:
         raise ValueError(
             f"a prompt of {prompt} tokens and {budget} new ones are {prompt + budget} positions, and the model's window"
@@ -75,10 +75,10 @@ def check_window(config: ModelConfig, prompt: int, budget: int) -> None:
 
 
 class Layout:
-    """Where the M real tokens of a right-padded batch (B, T) sit, and at which position each of them is.
+    """The places of the M real tokens in a right-padded batch (B, T), and their positions.
 
-    `index` (M,) points into the flattened (B * T); `position` (M,) counts from the start of the sequence, so
-    the row's prefix of `offset` (B,) tokens is counted too.
+    `index` (M,) points into the flattened (B * T). `position` (M,) counts from the start of the sequence, with the
+    row's prefix of `offset` (B,) tokens.
     """
 
     def __init__(self, lengths: Tensor, width: int, offset: Tensor | None = None):
@@ -104,7 +104,7 @@ class Layout:
 
 @dataclass
 class Prefix:
-    """Keys and values of N prompts, right-padded to P: what a group shares."""
+    """Keys and values of N prompts, right-padded to P. Groups share them."""
 
     keys: list[Tensor]  # L x (N, K, P, Dh)
     values: list[Tensor]  # L x (N, K, P, Dh)
@@ -112,7 +112,7 @@ class Prefix:
 
 
 def prefix_mask(prefix_lengths: Tensor, prefix_width: int, width: int) -> Tensor:
-    """True where a query may look: the row's prompt, then the row itself up to the query. (B, 1, T, P + T)"""
+    """True where a query attends: the row's prompt, then the row itself up to the query. (B, 1, T, P + T)"""
     device, rows = prefix_lengths.device, len(prefix_lengths)
     in_prompt = torch.arange(prefix_width, device=device) < prefix_lengths[:, None]  # (B, P)
     causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()  # (T, T)
@@ -130,16 +130,16 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # squares and mean in fp32, if x is bf16
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)  # computes in fp32 if x is bf16
 
 
 def rope_frequencies(config: ModelConfig, device: torch.device) -> Tensor:
-    """By how many radians each pair of a head's dimensions turns from one position to the next. (Dh/2,) fp32
+    """The rotation of each pair of a head's dimensions per position, in radians. (Dh/2,) fp32
 
     Su et al. 2021, section 3.2.2. Scaling "linear" (Chen et al. 2023, "Extending Context Window of Large Language
-    Models via Positional Interpolation") slows all of them down by the factor. "llama3" (Llama 3.1's reference code)
-    leaves those alone that turn high_freq_factor times or more within the window of pretraining, as they tell near
-    positions apart; slows down those that turn low_freq_factor times or less; and mixes the two between.
+    Models via Positional Interpolation") divides all frequencies by the factor. "llama3" (Llama 3.1's reference code)
+    keeps frequencies with at least high_freq_factor turns within the window of pretraining, divides those with at most
+    low_freq_factor turns, and interpolates in between.
     """
     exponent = torch.arange(0, config.head_dim, 2, device=device).float() / config.head_dim
     frequency = 1.0 / config.rope_theta**exponent  # (Dh/2,)
@@ -158,7 +158,7 @@ def rope_frequencies(config: ModelConfig, device: torch.device) -> Tensor:
 def rope_tables(position: Tensor, frequency: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Cosine and sine of each position's angles, two of (M, 1, Dh/2): the 1 is for the heads.
 
-    The angles are fp32 whatever the dtype: in bf16 positions from 256 on are rounded.
+    The angles are always fp32: bf16 rounds positions from 256 on.
     """
     angle = position.float()[:, None] * frequency  # (M, Dh/2)
     return angle.cos()[:, None].to(dtype), angle.sin()[:, None].to(dtype)
@@ -194,7 +194,7 @@ class Attention(nn.Module):
         seen = (k, v) if past is None else (torch.cat([past[0], k], 2), torch.cat([past[1], v], 2))
         share = q.shape[1] // k.shape[1]  # query heads per key-value head
         keys, values = (t.repeat_interleave(share, dim=1) if share > 1 else t for t in seen)
-        # Padding sits to the right, so without a prefix the causal mask alone hides it from every real token.
+        # Padding is on the right: without a prefix the causal mask hides it from every real token.
         out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, is_causal=mask is None)
         return self.o_proj(layout.pack(out.transpose(1, 2).flatten(2))), k, v
 
@@ -225,17 +225,17 @@ class Block(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The whole model. Its parameters carry the names of Hugging Face checkpoints.
+    """The whole model. Its parameters have the names of Hugging Face checkpoints.
 
-    `model(ids, lengths)` gives the final-normed hidden states, `model.logits(hidden)` the head. There is no
-    dropout anywhere, so train and eval modes are the same.
+    `model(ids, lengths)` gives the final-normed hidden states, `model.logits(hidden)` applies the head. There is no
+    dropout, so train and eval modes are the same.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        # Empty, as whoever makes a Decoder fills it. The normal distribution that nn.Embedding(V, D) would draw makes
-        # PyTorch load its compiler, if on the device "meta": a second or more, at each start of a program.
+        # Empty: the caller fills it. nn.Embedding(V, D) would draw normal numbers, and on the device "meta" that makes
+        # PyTorch load its compiler, which takes a second.
         embeddings = torch.empty(config.vocab_size, config.hidden_size)  # (V, D)
         self.model = nn.ModuleDict(
             {
@@ -246,7 +246,7 @@ class Decoder(nn.Module):
         )
         tied = config.tie_word_embeddings
         self.lm_head = None if tied else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        # Whether each block is computed again in the backward pass: a third more time, and one block's activations.
+        # Recompute blocks in the backward pass: a third more time, the activations of one block.
         self.gradient_checkpointing = False
 
     @property
@@ -269,13 +269,13 @@ class Decoder(nn.Module):
     def forward(self, ids: Tensor, lengths: Tensor, prefix: Prefix | None = None, prompt_of_row=None) -> Tensor:
         """Hidden states of a right-padded batch, zeros at the padding.
 
-        ids (B, T) and lengths (B,), int64. With a prefix, row b continues its prompt `prompt_of_row[b]`, so
-        prompt_of_row is (B,) int64. Returns (B, T, D).
+        ids (B, T) and lengths (B,), int64. With a prefix, row b continues prompt `prompt_of_row[b]`, (B,) int64.
+        Returns (B, T, D).
         """
         return self._run(ids, lengths, prefix, prompt_of_row)[0]
 
     def prefill(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Prefix]:
-        """Like forward for N prompts (N, P), and also the `Prefix` that their groups will share."""
+        """forward for N prompts (N, P), and the `Prefix` that their groups share."""
         hidden, keys, values = self._run(ids, lengths, None, None)
         return hidden, Prefix(keys, values, lengths)
 
@@ -286,7 +286,7 @@ class Decoder(nn.Module):
             mask = prefix_mask(offset, prefix.keys[0].shape[2], ids.shape[1])
         layout = Layout(lengths, ids.shape[1], offset)
         x = self.model.embed_tokens(layout.pack(ids))  # (M, D)
-        if mask is not None:  # as a bias, once: of a bool mask every layer's attention makes, and keeps, its own
+        if mask is not None:  # as a bias: of a bool mask every layer would make and keep its own bias
             mask = x.new_zeros(mask.shape).masked_fill_(~mask, -torch.inf)  # (B, 1, T, P + T)
         rope = rope_tables(layout.position, rope_frequencies(config, x.device), x.dtype)
         keys, values = [], []
@@ -294,24 +294,23 @@ class Decoder(nn.Module):
         for i in range(len(self.model.layers)):
             arguments = (i, x, rope, layout, prefix, prompt_of_row, mask)
             if recomputed:
-                # Not the reentrant kind, which gives no gradient to what lies within another argument, as the
-                # prefix's keys and values do. Nothing here is random, so no generator needs to be put back.
+                # Not the reentrant kind: it gives no gradient to tensors inside other arguments (the prefix).
                 x, k, v = checkpoint(self._run_block, *arguments, use_reentrant=False, preserve_rng_state=False)
             else:
                 x, k, v = self._run_block(*arguments)
-            if prefix is None:  # what continues a prefix is not continued itself: its own would only take memory
+            if prefix is None:  # a continuation is not continued again
                 keys.append(k)
                 values.append(v)
         return layout.pad(self.model.norm(x)), keys, values
 
     def _run_block(self, i: int, x: Tensor, rope, layout: Layout, prefix: Prefix | None, prompt_of_row, mask):
-        """Block i. The prefix is spread over the rows in here, for a copy for each row must not outlive its block."""
+        """Block i. The prefix is copied per row in here, so that the copy does not outlive the block."""
         past = prefix and (prefix.keys[i][prompt_of_row], prefix.values[i][prompt_of_row])
         return self.model.layers[i](x, rope, layout, past, mask)
 
 
 def pad_right(rows: list[list[int]], device="cpu") -> tuple[Tensor, Tensor]:
-    """Token ids of unequal length -> ids (B, T) and lengths (B,). The padding is 0 and is never looked at."""
+    """Token ids of unequal length -> ids (B, T) and lengths (B,). The padding is 0 and never read."""
     lengths = [len(row) for row in rows]
     width = max(lengths)
     ids = torch.tensor([row + [0] * (width - len(row)) for row in map(list, rows)], dtype=torch.int64)
