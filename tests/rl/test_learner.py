@@ -259,7 +259,9 @@ def test_masks_come_from_lengths_not_from_ids():
 def test_the_reward_table_has_a_line_for_each_prompt():
     """Groups cut at the wrong place: a size that is taken from elsewhere than the rollouts."""
     for groups, size in ((1, 4), (3, 2), (4, 1)):
-        rollouts = [Rollout(f"p{i // size}", i % size, [3], [4], [], "eos", "", reward=i / 4) for i in range(groups * size)]
+        rollouts = [
+            Rollout(f"p{i // size}", i % size, [3], [4], [], "eos", "", reward=i / 4) for i in range(groups * size)
+        ]
         assert reward_table(rollouts).tolist() == [[(n * size + g) / 4 for g in range(size)] for n in range(groups)]
 
 
