@@ -34,9 +34,9 @@ from data.sets.registry import find
 from experiments.benchmarks.mutants import mutants
 from experiments.benchmarks.sandbox import machine
 from experiments.inputs.expected import expected_outputs
+from experiments.inputs.tasks import make_task, program_limits
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.report.tables import align
-from experiments.rollouts.judge import make_task, program_limits
 from sandbox import Outcome, Sandbox, Stage
 
 PROGRAM_NAME = "bench.py agreement"

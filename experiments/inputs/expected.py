@@ -25,7 +25,7 @@ from data.sets.evalplus import Expected, Record, literal
 from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.inputs.references import Broken, describe, leave_out, run_with_bar, shorten
-from experiments.rollouts.judge import start_sandbox
+from experiments.inputs.tasks import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 1

@@ -13,9 +13,9 @@ from data.prompts import CHATS, OWN_SHOTS, RULES, STYLES, Asking, build_messages
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
 from experiments.options import check_choice
 from rl import credit
-from rl.files.token_bytes import leading_spaces, token_bytes
 from rl.files.adapter import load_adapter
 from rl.files.config import read_config, read_json
+from rl.files.token_bytes import leading_spaces, token_bytes
 from rl.files.weights import load_model
 from rl.model import Decoder
 

@@ -18,7 +18,7 @@ from data.sets.registry import OWN, SOURCES, STDIN, cache_directory, find, load_
 from experiments.fetch import fetch
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.references import check_references
-from experiments.rollouts.judge import start_sandbox
+from experiments.inputs.tasks import start_sandbox
 
 
 def open_problems(

@@ -23,7 +23,7 @@ from data.problems import Problem
 from data.sets.evalplus import Record
 from data.sets.registry import cache_directory
 from experiments.files import remember
-from experiments.rollouts.judge import make_task, program_limits
+from experiments.inputs.tasks import make_task, program_limits
 from sandbox import Limits, Outcome, Sandbox, Stage, Task, Verdict
 
 VERSION = 3  # of what is remembered

@@ -15,7 +15,7 @@ import pytest
 
 from data.problems import Problem
 from data.prompts import extract_program
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from rewards import expression, language
 from rewards.answer import Answer
 from rewards.linters.pool import Analyst

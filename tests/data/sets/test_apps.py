@@ -9,7 +9,7 @@ import re
 import pytest
 
 from data.sets import apps
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage, Task
 
 

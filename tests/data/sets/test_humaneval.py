@@ -7,7 +7,7 @@ import pytest
 
 from data.sets import humaneval
 from data.sets.registry import load_problems
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage
 
 RECORD = {

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from data.sets import mbpp
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage
 
 FULL = {

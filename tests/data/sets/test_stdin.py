@@ -7,7 +7,7 @@ import pytest
 from data.problems import Problem
 from data.sets.registry import load_problems
 from data.sets.stdin import to_stdin
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Case, Limits, Sandbox, Stage, Task
 from sandbox.judge.cases import same_output
 

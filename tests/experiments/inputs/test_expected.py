@@ -7,7 +7,7 @@ import pytest
 from data.sets.evalplus import make_problems, read_records
 from experiments.inputs import expected
 from experiments.inputs.expected import cache_path, expected_outputs
-from experiments.rollouts.judge import make_task, program_limits
+from experiments.inputs.tasks import make_task, program_limits
 from sandbox import Sandbox, Stage
 
 LARGE = "def large(n):\n    if n == 400000:\n        sum(range(60000000))\n    return 'x' * n\n"
