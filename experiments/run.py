@@ -21,7 +21,8 @@ import torch
 import transformers
 
 from data.problems import Problem
-from data.prompts import Asking, write_answer
+from data.programs import write_answer
+from data.prompts import PromptFormat
 from experiments.inputs.dry_run import describe_memory
 from experiments.inputs.hub import find_checkpoint
 from experiments.inputs.policy import SOLUTIONS, Policy, encode_answer, encode_prompts, load_policy, open_tokenizer
@@ -164,7 +165,7 @@ def load_splits(options: RunOptions) -> tuple[dict[str, list[Problem]], int, int
 
 
 def fit_solutions(
-    options: RunOptions, problems: list[Problem], tokenizer, asking: Asking, window: int
+    options: RunOptions, problems: list[Problem], tokenizer, asking: PromptFormat, window: int
 ) -> tuple[list[Problem], int]:
     """The problems whose prompt and solutions fit into the window, and the most tokens of a solution, its end of
     sequence included; the others are counted on stderr. ValueError where none is left."""

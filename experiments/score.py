@@ -15,7 +15,8 @@ from experiments import threads  # noqa: F401 - first: it must come before torch
 
 # isort: split
 from data.problems import Problem
-from data.prompts import RULES, read_answer
+from data.programs import read_answer
+from data.prompts import RULES
 from experiments.inputs.policy import PROMPTS, Policy, load_policy
 from experiments.inputs.problems import load_splits
 from experiments.inputs.references import shorten

@@ -1,4 +1,4 @@
-"""Hashes, ciphers and keys: broken ones, and those that are not."""
+"""Hashes, ciphers and keys, broken or secure."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from data.security.stand_ins import CIPHERS
 
 
 def digests(algorithm: str) -> tuple[dict[str, str], ...]:
-    """How many characters of the digest, and what they are for three texts."""
+    """Rows: a number of characters of the digest, and these characters for three texts."""
     made = [hashlib.new(algorithm, data, usedforsecurity=False).hexdigest() for data in (b"a", b"bc", b"")]
     return tuple({"n": str(n)} | dict(zip("abc", (text[:n] for text in made), strict=True)) for n in range(4, 11))
 

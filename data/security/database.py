@@ -1,11 +1,11 @@
-"""Queries are built: from text, which a value can rewrite, or with placeholders."""
+"""Database queries, built from text (open to SQL injection) or with placeholders."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import DJANGO_MODELS, STORE, TABLES
 
-# "n" is the number of the table; its ids are n1, n2 and n3. Stores of other names would only cost tokens.
+# "n" is the number of the table; its ids are n1, n2 and n3.
 TABLE = tuple({"table": table, "n": str(number)} for number, table in enumerate(TABLES[:6], start=1))
-# Conditions on the three rows (ids n1 to n3; sizes 3, 5, 5), and how many of them fulfil each with 3, 5 and `big`.
+# Conditions on the three rows (ids n1 to n3; sizes 3, 5, 5), and how many rows meet each for 3, 5 and `big`.
 CONDITIONS = rows(
     "table|test|big|a|b|c",
     "users|size >|4|2|0|2",

@@ -1,4 +1,4 @@
-"""Servers that listen, and other hosts that are talked to."""
+"""Servers, and connections to other hosts."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import HOSTS, SERVERS

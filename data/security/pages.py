@@ -1,4 +1,4 @@
-"""Pages are made: by templates that escape, or do not; and an application that shows them."""
+"""Web pages from templates that escape or do not, and an application that serves them."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import HTML, SERVERS

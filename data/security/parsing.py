@@ -1,4 +1,4 @@
-"""Text and bytes become values: by a parser of data, or by one that runs what it reads."""
+"""Text and bytes to values, by a parser of data or by one that executes its input."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import OBJECTS, XML, YAML

@@ -1,4 +1,4 @@
-"""Other programs are run: through a shell, which an odd file name talks to, or without."""
+"""Other programs, run through a shell (open to injection by a file name) or without."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import HOSTS, SHELL

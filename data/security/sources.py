@@ -1,4 +1,4 @@
-"""Where things come from: downloads that may change, and source text that reads otherwise than it runs."""
+"""Downloads without a fixed version, and source text that looks different from what it does."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import HUB
@@ -6,7 +6,7 @@ from data.security.stand_ins import HUB
 COMMITS = rows(
     "name|commit", "a/b|1a2b3c4", "ann/net|0f1e2d3", "x/y|7654321", "lab/m|abcdef0", "one/two|1234567", "bob/c|2f4a6b8"
 )
-# Characters that change the direction of text. In the unsafe program they stand as themselves.
+# Characters that change the direction of text. The unsafe version has them unescaped.
 MARKS = tuple(
     {"word": word, "code": f"{code:04x}", "mark": chr(code)}
     for word, code in (

@@ -1,4 +1,4 @@
-"""Pages are fetched: for how long, from whom, by which scheme."""
+"""Downloads of web pages: timeouts, certificates, URL schemes."""
 
 from data.security.family import Family, rows
 from data.security.stand_ins import WEB

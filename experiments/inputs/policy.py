@@ -9,20 +9,17 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from data.problems import Problem
+from data.programs import end_marks, has_ended, read_answer, write_answer
 from data.prompts import (
     CHATS,
     DOCSTRING,
     OWN_SHOTS,
     RULES,
     STYLES,
-    Asking,
+    PromptFormat,
     build_messages,
     build_prompt,
     continues_stub,
-    end_marks,
-    has_ended,
-    read_answer,
-    write_answer,
 )
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
 from experiments.options import check_choice
@@ -55,7 +52,7 @@ class Policy:
     eos_ids: tuple[int, ...]
     vocabulary: list[bytes]  # what each token stands for
     leading_spaces: int  # that the tokenizer takes off a text's beginning
-    asking: Asking = DOCSTRING
+    asking: PromptFormat = DOCSTRING
     decoder: str = "dynamic"  # of the sampler: rl.sample.DECODERS
 
     def decode(self, ids: list[int]) -> tuple[str, list[tuple[int, int]]]:
@@ -97,12 +94,12 @@ def load_policy(
 
 def open_tokenizer(
     path: Path, prompt: str, thinking: bool, extract: str, stop: str, shots: Sequence[Problem]
-) -> tuple[PreTrainedTokenizerBase, Asking]:
+) -> tuple[PreTrainedTokenizerBase, PromptFormat]:
     """A checkpoint's tokenizer, and how to ask its model: what load_policy does before it reads the weights."""
     tokenizer = load_tokenizer(path)
     check_choice("extract", extract, RULES)
     check_choice("stop", stop, STOPS)
-    asking = Asking(choose_style(prompt, path, tokenizer), thinking, extract, stop == "style", tuple(shots))
+    asking = PromptFormat(choose_style(prompt, path, tokenizer), thinking, extract, stop == "style", tuple(shots))
     if asking.style in CHATS:
         asking = try_template(tokenizer, asking)
     elif thinking:
@@ -125,7 +122,7 @@ def choose_style(prompt: str, directory: Path, tokenizer: PreTrainedTokenizerBas
     return prompt
 
 
-def try_template(tokenizer: PreTrainedTokenizerBase, asking: Asking) -> Asking:
+def try_template(tokenizer: PreTrainedTokenizerBase, asking: PromptFormat) -> PromptFormat:
     """Asks for a problem of ours, so that a chat template that fails does so before a run begins; and looks whether
     the prompt ends within a thought."""
     text = render_chat(tokenizer, OWN_SHOTS[0], asking)
@@ -146,13 +143,13 @@ def choose_dtype(name: str) -> torch.dtype:
 
 
 def encode_prompts(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], asking: Asking = DOCSTRING
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], asking: PromptFormat = DOCSTRING
 ) -> list[list[int]]:
     """The token ids of each problem's prompt."""
     return [encode_prompt(tokenizer, problem, asking) for problem in problems]
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: Asking) -> list[int]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> list[int]:
     """A chat template writes all special tokens itself; a plain prompt gets what the tokenizer puts in front (the
     beginning of sequence of Llama 3), but nothing behind it: the text goes on."""
     if asking.style in CHATS:
@@ -164,7 +161,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: 
     return framed[:front] + plain
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: Asking) -> str:
+def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> str:
     """The prompt as the tokenizer's chat template has it, up to where the answer begins. ValueError where it fails.
 
     `enable_thinking` is Qwen3's switch, `date_string` Llama 3.2's; a template that does not know them takes no notice.

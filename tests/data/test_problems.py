@@ -35,7 +35,7 @@ def write(tmp_path, *records):
         (GOOD | {"text": None}, ["text", "needs str, got NoneType"]),
         (GOOD | {"test_list": []}, ["test_list", "at least one"]),
         (GOOD | {"test_list": "assert add(1, 2) == 3"}, ["test_list", "needs list"]),
-        (GOOD | {"test_list": ["assert add(1, 2) == 3", 4]}, ["test_list", "nothing else"]),
+        (GOOD | {"test_list": ["assert add(1, 2) == 3", 4]}, ["test_list", "needs a list of strings"]),
         (GOOD | {"test_list": ["assert ("]}, ["test_list[0]", "not Python"]),
         (GOOD | {"test_list": ["assert other(1) == 2"]}, ["test_list", "no test calls"]),
         (GOOD | {"code": "def add(:"}, ["code", "not Python"]),
@@ -43,7 +43,7 @@ def write(tmp_path, *records):
         (GOOD | {"split": "tset"}, ["split", "unknown 'tset'"]),
         (GOOD | {"test_list": ["assert add(1, 2) == 3", "add(1, 2) == 4"]}, ["test_list[1]", "no assert"]),
         (GOOD | {"test_setup_code": "import ("}, ["test_setup_code", "not Python"]),
-        (GOOD, ["task_id", ":1 already"]),
+        (GOOD, ["task_id: 1 is already used at", ":1"]),
     ],
 )
 def test_fault_names_line_and_field(tmp_path, fault, words):

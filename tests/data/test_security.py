@@ -14,7 +14,7 @@ from data.prompts import build_prompt
 from data.security import ALL
 from data.security.family import CWE, Family, fill, rows, safe_and_unsafe
 from data.security.generate import check_distinct, make_record, write_problems
-from data.sets.registry import EMBEDDED, load_problems
+from data.sets.registry import SECURITY_FILE, load_problems
 from sandbox import Sandbox, Stage, Task
 
 PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160
@@ -22,7 +22,7 @@ PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160
 
 @pytest.fixture(scope="module")
 def records():
-    return [json.loads(line) for line in (EMBEDDED / "security.jsonl").read_text().split("\n") if line]
+    return [json.loads(line) for line in SECURITY_FILE.read_text().split("\n") if line]
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +52,12 @@ def findings(program):
 def test_file_is_what_the_generator_writes(tmp_path):
     """A family edited without regenerating, or a draw that depends on hash order or on the machine."""
     write_problems(tmp_path)
-    assert (tmp_path / "security.jsonl").read_bytes() == (EMBEDDED / "security.jsonl").read_bytes()
+    assert (tmp_path / "security.jsonl").read_bytes() == SECURITY_FILE.read_bytes()
 
 
 def test_file_holds_no_character_that_turns_text(records):
     """Source in the repository that reads otherwise than it runs: the very weakness (CWE-838) that it is about."""
-    assert (EMBEDDED / "security.jsonl").read_bytes().isascii()
+    assert SECURITY_FILE.read_bytes().isascii()
     assert sum(not record["unsafe"].isascii() for record in records) >= 15  # they are there, but escaped
 
 
@@ -121,7 +121,7 @@ def test_bandit_finds_the_unsafe_one_only(records):
 
 def test_fits_the_embedded_model(problems):
     """A prompt or a program that is longer than what the embedded model is asked for, so that none is ever written."""
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED.parent / "tiny")
+    tokenizer = AutoTokenizer.from_pretrained(SECURITY_FILE.parents[1] / "tiny")
 
     def longest(texts):
         return max(len(ids) for ids in tokenizer(texts).input_ids)

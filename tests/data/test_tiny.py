@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from data.prompts import build_prompt, extract_program
+from data.programs import extract_program
+from data.prompts import build_prompt
 from data.sets.registry import load_problems
 from experiments.inputs.policy import load_policy
 from experiments.options import EMBEDDED, checkpoint_path

@@ -19,13 +19,13 @@ from data.embedded.generate import (
     write_problems,
 )
 from data.embedded.habits import good_bodies, wrong_bodies
-from data.sets.registry import EMBEDDED, load_problems
+from data.sets.registry import EMBEDDED_DIRECTORY, load_problems
 
 
 @pytest.fixture(scope="module")
 def records():
     return {
-        split: [json.loads(line) for line in (EMBEDDED / f"{split}.jsonl").read_text().splitlines()]
+        split: [json.loads(line) for line in (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "valid", "test")
     }
 
@@ -51,7 +51,7 @@ def test_files_are_what_the_generator_writes(tmp_path):
     """A family edited without regenerating, or a draw that depends on hash order or on the machine."""
     write_problems(tmp_path)
     for split in ("train", "valid", "test"):
-        assert (tmp_path / f"{split}.jsonl").read_bytes() == (EMBEDDED / f"{split}.jsonl").read_bytes(), split
+        assert (tmp_path / f"{split}.jsonl").read_bytes() == (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_bytes(), split
 
 
 def test_sizes_of_splits(records):

@@ -156,13 +156,13 @@ def test_tolerance_only_for_fractions(tmp_path):
         ({"difficulty": "hard"}, "difficulty: unknown 'hard'; there are introductory, interview, competition"),
         ({"question": None}, "question: needs str"),
         ({"id": "1"}, "id: needs int"),
-        ({"id": 1}, "task_id: train/1 stands at"),
+        ({"id": 1}, "task_id: train/1 is already used at"),
         ({"input_output": "{"}, "input_output: not JSON"),
         ({"input_output": "[1]"}, "input_output: needs JSON of a dict, got list"),
         ({"input_output": '{"inputs": ["1"], "outputs": []}'}, "outputs: there are 0, for 1 inputs"),
         ({"input_output": '{"inputs": [1], "outputs": ["1"]}'}, "stdin and stdout need text, got int"),
         ({"input_output": '{"inputs": ["1"], "outputs": ["1"], "fn_name": "f"}'}, "need a list of arguments, got str"),
-        ({"solutions": "[1]"}, "solutions: needs strings"),
+        ({"solutions": "[1]"}, "solutions: needs a list of strings"),
     ],
 )
 def test_faults(tmp_path, change, words):

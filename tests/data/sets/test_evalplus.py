@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
-from data.problems import Problem
+from data.problems import Problem, literal
 from data.prompts import build_prompt
 from data.sets import evalplus
-from data.sets.evalplus import Expected, literal, make_problem, read_records
+from data.sets.evalplus import Expected, make_problem, read_tasks
 
 MBPP = {
     "task_id": "Mbpp/601",
@@ -40,7 +40,7 @@ HUMANEVAL = {
 def read(tmp_path, *records):
     path = tmp_path / "plus.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return read_records(path)
+    return read_tasks(path)
 
 
 def problem_of(tmp_path, fields, *outputs, left_out=(), cpu_seconds=0.1):
@@ -55,7 +55,7 @@ def problem_of(tmp_path, fields, *outputs, left_out=(), cpu_seconds=0.1):
     ("change", "words"),
     [
         ({"task_id": "APPS/1"}, "task_id: needs Mbpp/ or HumanEval/ and a number, got 'APPS/1'"),
-        ({"task_id": "Mbpp/975"}, "task_id: Mbpp/975 is none of MBPP's"),
+        ({"task_id": "Mbpp/975"}, "task_id: Mbpp/975 is not in MBPP"),
         ({"task_id": 601}, "task_id: needs str, got int"),
         ({"canonical_solution": "def add(:\n"}, "canonical_solution: not Python"),
         ({"entry_point": "sub"}, "entry_point: canonical_solution defines no function 'sub'"),
@@ -66,9 +66,9 @@ def problem_of(tmp_path, fields, *outputs, left_out=(), cpu_seconds=0.1):
         ({"atol": "0"}, "atol: needs int or float, got str"),
         (
             {"task_id": "Mbpp/252", "base_input": [["not a number"]]},
-            "base_input, plus_input: not as Mbpp/252 takes them",
+            "base_input, plus_input: wrong types for Mbpp/252",
         ),
-        ({}, "task_id: Mbpp/601 stands at"),
+        ({}, "task_id: Mbpp/601 is already used at"),
     ],
 )
 def test_faults(tmp_path, change, words):
@@ -113,7 +113,7 @@ def test_types_of_arguments(tmp_path, number, arguments, call):
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # in solutions and contracts
 def test_the_real_file(mbppplus_file):
     """A task whose arguments are of other types than its own contract asks for; and tasks or inputs lost."""
-    records = read_records(mbppplus_file)
+    records = read_tasks(mbppplus_file)
     assert (len(records), sum(len(r.inputs) for r in records), sum(r.base for r in records)) == (378, 41015, 1174)
     helpers = {"close", "_near", "found", "other", "polynomial", "got"}
     assert not helpers & {record.entry_point for record in records}
@@ -253,7 +253,7 @@ def test_a_problem_of_mbpp(tmp_path):
 
 def test_prompts_of_mbpp_are_evalplus_own(mbppplus_file):
     """A prompt that shows a helper of ours, which no model knows, or two tests where EvalPlus shows one."""
-    records = read_records(mbppplus_file)
+    records = read_tasks(mbppplus_file)
     for record in records:
         shown = Problem("", evalplus.request(record), "", shown=evalplus.examples(record))
         ours, theirs = (
@@ -276,4 +276,4 @@ def test_a_problem_of_humaneval(tmp_path):
 def test_none_is_skipped():
     """A task without expected outputs that becomes a problem without tests."""
     with pytest.raises(KeyError):
-        evalplus.make_problems([evalplus.Record("Mbpp/2", "", "", "f", ((),), 1, 0.0, "")], {})
+        evalplus.make_problems([evalplus.EvalPlusTask("Mbpp/2", "", "", "f", ((),), 1, 0.0, "")], {})

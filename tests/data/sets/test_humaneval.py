@@ -43,7 +43,7 @@ def test_a_record(tmp_path):
         ({"test": "def check(candidate)\n"}, "test: not Python"),
         ({"canonical_solution": "  return (\n"}, "prompt + canonical_solution: not Python"),
         ({"prompt": None}, "prompt: needs str"),
-        ({}, "task_id: HumanEval/7 stands at"),
+        ({}, "task_id: HumanEval/7 is already used at"),
     ],
 )
 def test_faults(tmp_path, change, words):

@@ -59,9 +59,9 @@ def test_a_record_of_each_shape(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task_id": 975}, "task_id: 975 is none"),
+        ({"task_id": 975}, "task_id: 975 is not in MBPP"),
         ({"task_id": "600"}, "task_id: needs int"),
-        ({"task_id": 1}, "task_id: 1 stands at"),
+        ({"task_id": 1}, "task_id: 1 is already used at"),
         ({"test_list": ["assert add(1, 2) = 3"]}, "test_list[0]: not Python"),
         ({"test_setup_code": "root = ("}, "test_setup_code: not Python"),
         ({"text": 5}, "text: needs str, got int"),

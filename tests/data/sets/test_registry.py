@@ -114,7 +114,7 @@ def test_two_files_of_one_set(cache, monkeypatch):
     (cache / "a.jsonl").unlink()
     assert ids(load_problems("two", "test")) == [11]
     write_mbpp(cache / "a.jsonl", 11)
-    with pytest.raises(ValueError, match="task_id: 11 stands at"):
+    with pytest.raises(ValueError, match="task_id: 11 is already used at"):
         load_problems("two", "all")
 
 
