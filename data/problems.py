@@ -22,44 +22,26 @@ MOST_DIGITS = 4000  # Python converts integers of up to 4,300 decimal digits
 
 @dataclass(frozen=True)
 class Problem:
-    """One task. It has tests of one of three kinds: `test_list` and `check` test a function, `cases` a whole program.
+    """One task. Its tests are of one of three kinds: `test_list` or `check` for a function, `cases` for a program."""
 
-    task_id      its name in its set
-    text         the request
-    code         a reference solution, a whole program; "" if there is none
-    test_list    assert statements; each is run and counted separately
-    entry_point  the function that the tests call; "" for whole programs
-    split        train | valid | test, optionally followed by "/unseen"; "" if the set has no splits
-    tier         the set's own name for the difficulty
-    support      stand-ins for modules that the sandbox lacks (sandbox.Task.support)
-    unsafe       a solution that also passes the tests, but has a security finding
-    check        source that defines `check(candidate)`, a single test (HumanEval)
-    cases        pairs of stdin and stdout
-    stub         code that a completion may continue: imports, helpers, signature and docstring (HumanEval)
-    base_tests   how many tests at the start of test_list are the benchmark's own, not EvalPlus's; 0: all of them
-    shown        asserts for the prompt, if those of test_list are not readable
-    cpu_seconds  CPU time limit of each test; 0.0: the sandbox's own limit
-    tolerance    absolute, of printed numbers (cases)
-    """
-
-    task_id: int | str
-    text: str
-    code: str
-    test_list: tuple[str, ...] = ()
-    entry_point: str = ""
+    task_id: int | str  # its name in its set
+    text: str  # the request
+    code: str  # a reference solution, a whole program; "" if there is none
+    test_list: tuple[str, ...] = ()  # assert statements; each is run and counted separately
+    entry_point: str = ""  # the function that the tests call; "" for whole programs
     test_setup_code: str = ""
     family: str = ""
-    tier: str = ""
-    split: str = ""
-    support: str = ""
-    unsafe: str = ""
-    check: str = ""
-    cases: tuple[tuple[str, str], ...] = ()
-    stub: str = ""
-    base_tests: int = 0
-    shown: tuple[str, ...] = ()
-    cpu_seconds: float = 0.0
-    tolerance: float = 0.0
+    tier: str = ""  # the set's own name for the difficulty
+    split: str = ""  # train | valid | test, optionally followed by "/unseen"; "" if the set has no splits
+    support: str = ""  # stand-ins for modules that the sandbox lacks (sandbox.Task.support)
+    unsafe: str = ""  # a solution that also passes the tests, but has a security finding
+    check: str = ""  # source that defines `check(candidate)`, a single test (HumanEval)
+    cases: tuple[tuple[str, str], ...] = ()  # pairs of stdin and stdout
+    stub: str = ""  # code that a completion may continue: imports, helpers, signature and docstring (HumanEval)
+    base_tests: int = 0  # how many tests at the start of test_list are the benchmark's, not EvalPlus's; 0: all
+    shown: tuple[str, ...] = ()  # asserts for the prompt, if those of test_list are not readable
+    cpu_seconds: float = 0.0  # CPU time limit of each test; 0.0: the sandbox's own limit
+    tolerance: float = 0.0  # absolute, of printed numbers (cases)
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -114,8 +96,6 @@ def read_lines(path: Path, what: str = "problem") -> Iterator[tuple[str, dict]]:
 
 def read_list(path: Path) -> Iterator[tuple[str, dict]]:
     """("file: record N", object) for each object of a file that is one JSON list; N counts from 0."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     records = parse_json(path.read_bytes(), str(path))
     if not isinstance(records, list):
         raise ValueError(f"{path}: needs one JSON list of problems, got {type(records).__name__}")

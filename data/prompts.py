@@ -81,22 +81,14 @@ OWN_SHOTS = (
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """How a problem becomes a prompt, and how the program is found in the answer.
+    """How a problem becomes a prompt, and how the program is found in the answer."""
 
-    style       one of STYLES
-    thinking    let the model think first, if its chat template has a switch for it (enable_thinking)
-    rule        the fenced block that is the program: the "first" or the "longest"
-    stop        end an answer where its style ends it (has_ended), not only at the end of sequence
-    shots       solved problems for the few-shot style
-    in_thought  the chat template ends the prompt inside a thought, so the answer begins there
-    """
-
-    style: str = "docstring"
-    thinking: bool = False
-    rule: str = "first"
-    stop: bool = True
-    shots: tuple[Problem, ...] = ()
-    in_thought: bool = False
+    style: str = "docstring"  # one of STYLES
+    thinking: bool = False  # let the model think first, if its chat template has a switch for it (enable_thinking)
+    rule: str = "first"  # the fenced block that is the program: the "first" or the "longest"
+    stop: bool = True  # end an answer where its style ends it (has_ended), not only at the end of sequence
+    shots: tuple[Problem, ...] = ()  # solved problems for the few-shot style
+    in_thought: bool = False  # the chat template ends the prompt inside a thought, so the answer begins there
 
 
 DOCSTRING = PromptFormat()  # the format of the embedded model

@@ -33,26 +33,16 @@ CWE = {
 
 @dataclass(frozen=True)
 class Family:
-    """One request with blanks.
+    """One request with blanks."""
 
-    name     unique
-    text     the request; it does not mention security
-    names    of the function; each variant draws one
-    code     both versions in one, as above
-    tests    3 to 5 expressions to assert; the prompt shows the first
-    params   for each variant, a dictionary that fills the blanks
-    rules    Bandit's findings of severity MEDIUM or HIGH in every unsafe version
-    support  source of the stand-ins that the program needs (stand_ins.py), or ""
-    """
-
-    name: str
-    text: str
-    names: tuple[str, ...]
-    code: str
-    tests: tuple[str, ...]
-    params: tuple[dict[str, str], ...]
-    rules: tuple[str, ...]
-    support: str = ""
+    name: str  # unique
+    text: str  # the request; it does not mention security
+    names: tuple[str, ...]  # of the function; each variant draws one
+    code: str  # both versions in one, as above
+    tests: tuple[str, ...]  # 3 to 5 expressions to assert; the prompt shows the first
+    params: tuple[dict[str, str], ...]  # for each variant, a dictionary that fills the blanks
+    rules: tuple[str, ...]  # Bandit's findings of severity MEDIUM or HIGH in every unsafe version
+    support: str = ""  # source of the stand-ins that the program needs (stand_ins.py)
 
 
 def fill(template: str, blanks: dict[str, str]) -> str:

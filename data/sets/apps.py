@@ -116,7 +116,8 @@ def _read_plus(path: Path) -> Iterator[tuple[str, Problem]]:
         if not tests:
             continue
         starter, solution = get(record, "starter_code", str, where), get(record, "canonical_solution", str, where)
-        function = _defined_name(starter)
+        definition = re.search(r"^\s*def\s+(\w+)\s*\(", starter, re.MULTILINE)  # of a function or a method
+        function = definition[1] if definition else ""
         if all(isinstance(given, str) for given, _ in tests):  # a program
             if function:  # the solution is a function without parameters, which needs a call
                 solution = f"{solution.rstrip()}\n\n\n{function}()\n"
@@ -192,12 +193,6 @@ def _request(record: dict, where: str) -> str:
     text = get(record, field, str, where)
     docstring = re.fullmatch(r'\s*def [^\n]*:\s*"""(.*)"""\s*', text, re.DOTALL)
     return docstring[1] if docstring else text
-
-
-def _defined_name(starter: str) -> str:
-    """The function, or the method of a class, that the starter code begins; "" if there is none."""
-    match = re.search(r"^\s*def\s+(\w+)\s*\(", starter, re.MULTILINE)
-    return match[1] if match else ""
 
 
 def _lines(value: object, where: str) -> str:

@@ -28,7 +28,8 @@ from pathlib import Path
 from data.problems import Problem, check_unique, find_function, get, literal, parse_python, read_lines
 from data.sets import mbpp
 
-# A float is right if |got - expected| <= atol + 1e-7 |expected|. This atol is for tasks that give none.
+# A float is right if |got - expected| <= atol + 1e-7 |expected|. Tasks without an atol get this one, if a float or only
+# floats in a list or tuple are expected.
 FLOAT_ATOL = 1e-6
 CLOSE = '''
 def close(got, want, atol):
@@ -84,22 +85,16 @@ def polynomial(coefficients, x):
 
 @dataclass(frozen=True)
 class EvalPlusTask:
-    """One published task, with inputs of the types that its contract requires.
-
-    inputs  the arguments of each call: first the benchmark's own, `base` of them, then EvalPlus's
-    code    the canonical solution as a whole program; for HumanEval+ it follows the prompt
-    atol    absolute tolerance of the expected numbers
-    where   "file:line"
-    """
+    """One published task, with inputs of the types that its contract requires."""
 
     task_id: str
     prompt: str
-    code: str
+    code: str  # the canonical solution as a whole program; for HumanEval+ it follows the prompt
     entry_point: str
-    inputs: tuple[tuple, ...]
-    base: int
-    atol: float
-    where: str
+    inputs: tuple[tuple, ...]  # the arguments of each call: first the benchmark's own, then EvalPlus's
+    base: int  # how many inputs are the benchmark's own
+    atol: float  # absolute tolerance of the expected numbers
+    where: str  # "file:line"
 
     @property
     def is_mbpp(self) -> bool:
@@ -121,16 +116,12 @@ class EvalPlusTask:
 
 @dataclass(frozen=True)
 class Expected:
-    """The results of a task's canonical solution (experiments/inputs/expected.py).
+    """The results of a task's canonical solution (experiments/inputs/expected.py)."""
 
-    outputs      the value returned for each input; for tasks that ask for existence, whether it is not None
-    left_out     indices of inputs whose output is too large for a test; `outputs` has None there
-    cpu_seconds  CPU time of all other calls together
-    """
-
+    # The value returned for each input; for tasks that ask for existence, whether it is not None.
     outputs: tuple[object, ...]
-    left_out: tuple[int, ...]
-    cpu_seconds: float
+    left_out: tuple[int, ...]  # indices of inputs whose output is too large for a test; `outputs` has None there
+    cpu_seconds: float  # CPU time of all other calls together
 
 
 # Reading --------------------------------------------------------------------------------------------------------
@@ -242,69 +233,49 @@ def make_problem(task: EvalPlusTask, expected: Expected) -> Problem:
     Its time limit is 4 times the canonical solution's time if that is more than a second, else the sandbox's own.
     """
     kept = [index for index in range(len(task.inputs)) if index not in expected.left_out]
+    tests = [make_test(task, index, expected.outputs[index]) for index in kept]
+    text, shown = request(task)
     limit = 4 * expected.cpu_seconds
     return Problem(
         task_id=task.task_id,
-        text=request(task),
+        text=text,
         code=task.code,
-        test_list=tuple(make_test(task, index, expected.outputs[index]) for index in kept),
+        test_list=tuple(test for test, _ in tests),
         entry_point=task.entry_point,
-        test_setup_code=helpers(task),
+        test_setup_code=tests[0][1],
         split=mbpp.split_of(task.number) if task.is_mbpp else "test",
         stub="" if task.is_mbpp else task.prompt,
-        shown=examples(task),
+        shown=shown,
         base_tests=sum(index < task.base for index in kept),
         cpu_seconds=math.ceil(limit) if limit > 1 else 0.0,
     )
 
 
-def request(task: EvalPlusTask) -> str:
-    """The request without code: for MBPP+ the prompt's docstring without its assert, for HumanEval+ the function's
-    docstring."""
-    if task.is_mbpp:
-        return "\n".join(line for line in _mbpp_prompt_lines(task) if not line.startswith("assert ")).strip()
-    function = find_function(parse_python(task.code, f"{task.where}: prompt"), task.entry_point)
-    return (ast.get_docstring(function) or task.prompt).strip()
+def request(task: EvalPlusTask) -> tuple[str, tuple[str, ...]]:
+    """The request without code, and the assert to show: the docstring in MBPP+'s prompt has both.
+
+    For HumanEval+ it is the function's docstring, and no assert. Our own asserts are not shown, because they may call
+    helpers, which a model does not know.
+    """
+    if not task.is_mbpp:
+        function = find_function(parse_python(task.code, f"{task.where}: prompt"), task.entry_point)
+        return (ast.get_docstring(function) or task.prompt).strip(), ()
+    docstring = ast.get_docstring(parse_python(task.prompt, f"{task.where}: prompt")) or task.prompt
+    shown = tuple(line for line in docstring.splitlines() if line.startswith("assert "))
+    return "\n".join(line for line in docstring.splitlines() if line not in shown).strip(), shown
 
 
-def examples(task: EvalPlusTask) -> tuple[str, ...]:
-    """The assert in MBPP+'s prompt. Our own asserts may call helpers, which a model does not know."""
-    return tuple(line for line in _mbpp_prompt_lines(task) if line.startswith("assert ")) if task.is_mbpp else ()
-
-
-def _mbpp_prompt_lines(task: EvalPlusTask) -> list[str]:
-    return (ast.get_docstring(parse_python(task.prompt, f"{task.where}: prompt")) or task.prompt).splitlines()
-
-
-def make_test(task: EvalPlusTask, index: int, output: object) -> str:
-    """The assert for one input, as in the module's docstring; a few tasks have a rule of their own."""
+def make_test(task: EvalPlusTask, index: int, output: object) -> tuple[str, str]:
+    """The assert for one input, as in the module's docstring, and the source of the helpers that it calls."""
     call, name, want = task.call(index), task.entry_point, literal(output)
     if task.is_mbpp and name in SECOND_MEANING:
-        return f"assert (got := {call}) == {want} or got == other{call.removeprefix(name)}"
+        return f"assert (got := {call}) == {want} or got == other{call.removeprefix(name)}", SECOND_MEANING[name]
     if task.is_mbpp and name in AS_SETS:
-        return f"assert set({call}) == {literal(set(output))}"
+        return f"assert set({call}) == {literal(set(output))}", CLOSE
     if task.asks_for_existence:
-        return f"assert found({call}) == {want}"
+        return f"assert found({call}) == {want}", FOUND
     if not task.is_mbpp and name == "find_zero":
-        return f"assert abs(polynomial({literal(task.inputs[index][0])}, {call})) <= {task.atol!r}"
-    atol = tolerance(task, output)
-    return f"assert close({call}, {want}, {atol!r})" if atol else f"assert {call} == {want}"
-
-
-def tolerance(task: EvalPlusTask, output: object) -> float:
-    """The task's own; else 1e-6 if a float, or a list or tuple of only floats, is expected."""
-    if task.atol:
-        return task.atol
+        return f"assert abs(polynomial({literal(task.inputs[index][0])}, {call})) <= {task.atol!r}", POLYNOMIAL
     values = output if isinstance(output, (list, tuple)) and output else (output,)
-    return FLOAT_ATOL if all(isinstance(value, float) for value in values) else 0.0
-
-
-def helpers(task: EvalPlusTask) -> str:
-    """Source of the helper functions that the tests of a task call."""
-    if task.is_mbpp and task.entry_point in SECOND_MEANING:
-        return SECOND_MEANING[task.entry_point]
-    if task.asks_for_existence:
-        return FOUND
-    if not task.is_mbpp and task.entry_point == "find_zero":
-        return POLYNOMIAL
-    return CLOSE
+    atol = task.atol or (FLOAT_ATOL if all(isinstance(value, float) for value in values) else 0.0)
+    return f"assert close({call}, {want}, {atol!r})" if atol else f"assert {call} == {want}", CLOSE

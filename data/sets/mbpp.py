@@ -46,16 +46,12 @@ def _sanitized_problem(record: dict, where: str) -> Problem:
 
 
 def _problem(record: dict, text: str, setup: str, setup_field: str, where: str) -> Problem:
-    setup = _unix(setup)
+    setup = setup.replace("\r\n", "\n")
     parse_python(setup, f"{where}: {setup_field}")
     task_id = get(record, "task_id", int, where)
     if not split_of(task_id):
         raise ValueError(f"{where}: task_id: {task_id} is not in MBPP, which has 1 to 974")
-    code = _unix(get(record, "code", str, where))
+    code = get(record, "code", str, where).replace("\r\n", "\n")
     tests = get_strings(record, "test_list", where)
     entry_point = find_entry_point(code, tests, where)
     return Problem(task_id, text, code, tests, entry_point, setup, split=split_of(task_id))
-
-
-def _unix(source: str) -> str:
-    return source.replace("\r\n", "\n")

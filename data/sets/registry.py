@@ -21,18 +21,12 @@ OWN = ("embedded", "security")  # sets of this repository
 
 @dataclass(frozen=True)
 class File:
-    """One file of a set.
+    """One file of a set."""
 
-    name     its name in the cache
-    url      where it is published; a name in ".gz" is unpacked on the way
-    sha256   accepted checksums of the published file, packed or unpacked; () if not known
-    splits   the splits that it holds
-    """
-
-    name: str
-    url: str
-    sha256: tuple[str, ...] = ()
-    splits: tuple[str, ...] = SPLITS
+    name: str  # in the cache
+    url: str  # where it is published; a name in ".gz" is unpacked on the way
+    sha256: tuple[str, ...] = ()  # accepted checksums of the published file, packed or unpacked; () if not known
+    splits: tuple[str, ...] = SPLITS  # the splits that it holds
 
     @property
     def names(self) -> tuple[str, str]:
@@ -42,20 +36,14 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a named set comes from.
+    """Where a named set comes from."""
 
-    what     a one-line description
-    licence  of the data
-    records  how many records its files hold together, as published
-    files    one, or one for each of several splits
-    read     gives the problems of a file; None for EvalPlus's sets, whose expected outputs must first be computed in
-             the sandbox (experiments/inputs/problems.py)
-    """
-
-    what: str
-    licence: str
-    records: int
-    files: tuple[File, ...]
+    what: str  # a one-line description
+    licence: str  # of the data
+    records: int  # how many records its files hold together, as published
+    files: tuple[File, ...]  # one, or one for each of several splits
+    # Gives the problems of a file. None for EvalPlus's sets, whose expected outputs must first be computed in the
+    # sandbox (experiments/inputs/problems.py).
     read: Callable[[Path], list[Problem]] | None
 
     @property
@@ -141,11 +129,14 @@ def find(name: str, split: str = "all", given: Path | None = None) -> list[Path]
     if split not in (*source.splits, "all"):
         raise ValueError(f"--split: {name} has no {split!r}; it has {', '.join(source.splits)}, all")
     files = [file for file in source.files if split == "all" or split in file.splits]
-    if given is not None and not given.is_dir():
-        if len(files) > 1:
-            raise ValueError(f"--from {given}: {name} has several files; give the directory that holds them")
-        return [given]
-    paths = [_in_directory(file, given) if given else cache_directory() / file.name for file in files]
+    if given is None:
+        paths = [cache_directory() / file.name for file in files]
+    elif given.is_dir():
+        paths = [_in_directory(file, given) for file in files]
+    elif len(files) > 1:
+        raise ValueError(f"--from {given}: {name} has several files; give the directory that holds them")
+    else:
+        paths = [given]
     for path in paths:
         if not path.is_file():
             help = f"python experiments/fetch.py {name}" if given is None else "no such file"

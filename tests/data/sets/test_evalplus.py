@@ -255,9 +255,10 @@ def test_prompts_of_mbpp_are_evalplus_own(mbppplus_file):
     """A prompt that shows a helper of ours, which no model knows, or two tests where EvalPlus shows one."""
     records = read_tasks(mbppplus_file)
     for record in records:
-        shown = Problem("", evalplus.request(record), "", shown=evalplus.examples(record))
+        text, shown = evalplus.request(record)
+        problem = Problem("", text, "", shown=shown)
         ours, theirs = (
-            [line.rstrip() for line in prompt.split("\n")] for prompt in (build_prompt(shown), record.prompt)
+            [line.rstrip() for line in prompt.split("\n")] for prompt in (build_prompt(problem), record.prompt)
         )
         assert ours == theirs
 
