@@ -31,8 +31,7 @@ from data.sets import mbpp
 # A float is right if |got - expected| <= atol + 1e-7 |expected|. Tasks without an atol get this one, if a float or only
 # floats in a list or tuple are expected.
 FLOAT_ATOL = 1e-6
-CLOSE = '''
-def close(got, want, atol):
+CLOSE = '''def close(got, want, atol):
     """Equal, or of one type and with all numbers near each other."""
     return got == want or (type(got) is type(want) and _near(got, want, atol))
 
@@ -45,42 +44,38 @@ def _near(got, want, atol):
     if not isinstance(want, (int, float, complex)) or not isinstance(got, (int, float, complex)):
         return False
     return got == want or (abs(want) != float("inf") and abs(got - want) <= atol + 1e-7 * abs(want))
-'''.lstrip()
+'''
 
 # MBPP+ tasks in which the answer's order and repetitions do not count.
 AS_SETS = {"similar_elements", "find_char_long", "common_in_nested_lists", "extract_singly", "larg_nnum"}
 AS_SETS |= {"find_dissimilar", "Diff"}
 # MBPP+ tasks whose reference returns a regular-expression match; only its existence counts.
 FOUND_OR_NOT = {"check_str", "text_match_three", "text_starta_endb"}
-FOUND = '''
-def found(got):
+FOUND = '''def found(got):
     """The answer itself if it is true or false, else whether it is anything at all."""
     return got if isinstance(got, bool) else got is not None
-'''.lstrip()
+'''
 # Two MBPP+ tasks whose text has two meanings: the result of the second meaning is also right.
 SECOND_MEANING = {
-    "surface_Area": '''
-def other(base_edge, height):
+    "surface_Area": '''def other(base_edge, height):
     """The height is the pyramid's own, not that of its sides."""
     slant = ((base_edge / 2) ** 2 + height**2) ** 0.5
     return round(base_edge**2 + 2 * base_edge * slant)
-'''.lstrip(),
-    "digit_distance_nums": '''
-def other(one, two):
+''',
+    "digit_distance_nums": '''def other(one, two):
     """Digit by digit, the shorter number with zeros before it."""
     width = max(len(str(one)), len(str(two)))
     return sum(abs(int(a) - int(b)) for a, b in zip(str(one).zfill(width), str(two).zfill(width)))
-'''.lstrip(),
+''',
 }
 # HumanEval/32: any zero of the polynomial is right.
-POLYNOMIAL = '''
-import math
+POLYNOMIAL = '''import math
 
 
 def polynomial(coefficients, x):
     """a + b x + c x^2 + ..."""
     return sum(a * math.pow(x, power) for power, a in enumerate(coefficients))
-'''.lstrip()
+'''
 
 
 @dataclass(frozen=True)

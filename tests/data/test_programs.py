@@ -42,8 +42,7 @@ KINDS = {"function": OWN_SHOTS[0], "stub": COMPLETED, "program": OWN_SHOTS[3]}
     ],
 )
 def test_the_first_block_is_the_program(completion, program, fenced):
-    """Text around a fence that is executed, a second block that is, an open fence that counts as closed, a draft that
-    the model only thought of."""
+    """Text around a fence, a second block, or a draft in a thought is executed, or an open fence counts as closed."""
     start, end, found = extract_program(completion)
     assert (completion[start:end], found) == (program, fenced)
     assert program or (start, end) == (len(completion),) * 2 or fenced
@@ -60,7 +59,7 @@ def test_the_first_block_is_the_program(completion, program, fenced):
     ],
 )
 def test_the_longest_block(completion, program, fenced):
-    """The first block in place of the longest, the second of two that are as long, or one in another language."""
+    """The program is the first block, the second of two equally long ones, or a block in another language."""
     start, end, found = extract_program(completion, PromptFormat("chat", rule="longest"))
     assert (completion[start:end], found) == (program, fenced)
     assert start == completion.index(program)
@@ -77,7 +76,7 @@ def test_the_longest_block(completion, program, fenced):
     ],
 )
 def test_few_shot_programs_end_before_their_mark(completion, program):
-    """[DONE], or the next made-up task behind it, executed as Python."""
+    """[DONE], or the invented task after it, is executed as Python."""
     start, end, _ = extract_program(completion, FEW_SHOT)
     assert completion[start:end] == program
 
@@ -102,7 +101,7 @@ WHOLE = f"{STUB}    return sum(xs)\n"
     ],
 )
 def test_completions_of_a_stub(completion, executed):
-    """A stub that is executed twice or not at all, or what a base model writes after the function executed with it."""
+    """A stub is executed twice or never, or text after the function's body is executed, too."""
     program, prefix = read_answer(completion, COMPLETED, PromptFormat())
     assert prefix + completion[program.start : program.end] == executed
     program, prefix = read_answer(completion, COMPLETED, CHAT)
@@ -110,7 +109,7 @@ def test_completions_of_a_stub(completion, executed):
 
 
 def test_references_of_humaneval_are_bodies(humaneval_file):
-    """A body that is cut short, as one of its lines looks like an end."""
+    """A line inside a body is mistaken for its end."""
     for problem in humaneval.read(humaneval_file):
         text = problem.code.removeprefix(problem.stub)
         program, prefix = read_answer(text, problem, PromptFormat())
@@ -120,7 +119,7 @@ def test_references_of_humaneval_are_bodies(humaneval_file):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", [*map(PromptFormat, STYLES), PromptFormat("chat", in_thought=True)], ids=str)
 def test_written_answers_are_read_back(form, kind):
-    """SFT on answers whose program is another than the solution, or that sampling would have ended elsewhere."""
+    """SFT trains on answers whose program is not the solution, or that sampling would end elsewhere."""
     problem = KINDS[kind]
     text = write_answer(problem, problem.code, form)
     program, prefix = read_answer(text, problem, form)
@@ -133,7 +132,7 @@ def test_written_answers_are_read_back(form, kind):
 
 
 def test_solutions_that_cannot_be_written():
-    """An empty answer that is learned, or a whole program put behind a stub."""
+    """SFT trains on an empty answer, or on a whole program after a stub."""
     with pytest.raises(ValueError, match="T/0: has no solution"):
         write_answer(COMPLETED, " \n", CHAT)
     with pytest.raises(ValueError, match="T/0: its solution does not begin with its stub"):
@@ -158,7 +157,7 @@ LINES = ["```", "```python", "```bash", "x = 1", "    return 1", "", "[DONE]", "
 )
 @pytest.mark.parametrize("head", ["", "<think>\n```python\nx\n```\n[DONE]\n</think>\n"], ids=["plain", "thought"])
 def test_what_comes_after_an_end_changes_nothing(form, after_stub, head):
-    """An answer that is cut off before its program is there, or one that is never ended although it is."""
+    """An answer is ended before its program is complete, or never."""
     rng, ended = random.Random(1), 0
     for _ in range(300):
         lines = rng.choices(LINES, k=rng.randint(1, 9))
@@ -178,7 +177,7 @@ def test_what_comes_after_an_end_changes_nothing(form, after_stub, head):
 
 
 def test_no_end_within_a_thought():
-    """A draft with a closed fence that ends the answer before it has begun."""
+    """A closed fence inside a thought ends the answer."""
     draft = "```python\nx = 1\n```\n"
     assert has_ended(draft, CHAT, False)
     assert not has_ended(f"<think>\n{draft}", CHAT, False)

@@ -41,12 +41,12 @@ KINDS = {"function": FUNCTION, "stub": COMPLETED, "program": PROGRAM}
     ids=KINDS,
 )
 def test_docstring_prompts(problem, prompt):
-    """A character of the embedded model's prompt that changes, or a stub that is shown with something around it."""
+    """The embedded model's prompt changes by a character, or a stub gets other text around it."""
     assert build_prompt(problem) == prompt
 
 
 def test_few_shot_prompts():
-    """MBPP's prompt in other words, with tests that EvalPlus added, or with shots of another kind."""
+    """MBPP's prompt has other words, EvalPlus's tests, or solved problems of the other kind."""
     shot = Problem(2, "Write a function to double.", "def d(x):\n    return 2 * x\n\n", ("assert d(1) == 2",), "d")
     extended = Problem(1, FUNCTION.text, FUNCTION.code, FUNCTION.test_list, "add", base_tests=2)
     asked = build_prompt(extended, PromptFormat("few-shot", shots=(shot, *OWN_SHOTS[3:])))
@@ -65,7 +65,7 @@ def test_few_shot_prompts():
 
 
 def test_the_papers_prompts():
-    """A word of a paper's prompt, or a line break, that is not the paper's."""
+    """A word or line break differs from the paper's prompt."""
     system, user = build_messages(FUNCTION, PromptFormat("dense-reward"))
     assert system == {
         "role": "system",
@@ -87,7 +87,7 @@ def test_the_papers_prompts():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_chat_says_what_the_judge_needs(kind):
-    """A request that leaves out the function's name, the stub, or how a program gets its input."""
+    """The request lacks the function's name, the stub, or how a program gets its input."""
     (message,) = build_messages(KINDS[kind], CHAT)
     needed = {
         "function": [FUNCTION.text, FUNCTION.test_list[0]],
@@ -100,7 +100,7 @@ def test_chat_says_what_the_judge_needs(kind):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_long_tests_are_not_shown(style):
-    """A megabyte of input in the prompt; or, where no test is short, a function whose name nobody can know."""
+    """The prompt has a megabyte of input; or it has no short test and does not tell the function's name."""
     long = "9" * 5000
     function = Problem(1, "Add.", "", (f"assert add({long}, 2) == 3",), "add")
     for problem in (function, Problem(2, "Add.", "", cases=((f"{long}\n", "3\n"),))):
@@ -113,7 +113,7 @@ def test_long_tests_are_not_shown(style):
 
 
 def test_own_shots_are_right(monkeypatch, capsys):
-    """A solved problem of a prompt that teaches a wrong program."""
+    """A solved problem in the prompt has a wrong solution."""
     for shot in OWN_SHOTS:
         for stdin, stdout in shot.cases:
             monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
@@ -124,7 +124,7 @@ def test_own_shots_are_right(monkeypatch, capsys):
 
 
 def test_mbpp_has_its_shots(mbpp_file):
-    """The problems whose solutions are shown evaluated as well: MBPP keeps 1 to 10 for prompts."""
+    """Problems with shown solutions are also evaluated: MBPP reserves 1 to 10 for prompts."""
     shots = tuple(problem for problem in mbpp.read(mbpp_file) if problem.task_id in (2, 3, 4))
     assert {shot.split for shot in shots} == {"prompt"}
     asked = build_prompt(FUNCTION, PromptFormat("few-shot", shots=shots))
