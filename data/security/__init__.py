@@ -10,16 +10,6 @@ sets (MBPP, HumanEval) have almost no such problems.
 """
 
 from data.security import crypto, database, files, network, pages, parsing, shell, sources, web
-from data.security.family import Family
 
-ALL: list[Family] = [
-    *parsing.FAMILIES,
-    *shell.FAMILIES,
-    *database.FAMILIES,
-    *files.FAMILIES,
-    *crypto.FAMILIES,
-    *web.FAMILIES,
-    *pages.FAMILIES,
-    *network.FAMILIES,
-    *sources.FAMILIES,
-]
+SUBJECTS = (parsing, shell, database, files, crypto, web, pages, network, sources)
+ALL = [family for subject in SUBJECTS for family in subject.FAMILIES]

@@ -32,7 +32,7 @@ CWE = {
 
 
 @dataclass(frozen=True)
-class Family:
+class SecurityFamily:
     """One request with blanks."""
 
     name: str  # unique
@@ -45,7 +45,7 @@ class Family:
     support: str = ""  # source of the stand-ins that the program needs (stand_ins.py)
 
 
-def fill(template: str, blanks: dict[str, str]) -> str:
+def fill_blanks(template: str, blanks: dict[str, str]) -> str:
     """The template with every `$word` filled in. KeyError for an unknown blank."""
     return re.sub(r"\$([a-z]+)", lambda match: blanks[match[1]], template)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from data.security import ALL
-from data.security.family import CWE, Family, fill, safe_and_unsafe
+from data.security.family import CWE, SecurityFamily, fill_blanks, safe_and_unsafe
 
 SEED = 2026
 FIRST_ID = 100_001  # above the ids of the embedded problems, so that the sets can be mixed
@@ -30,7 +30,7 @@ def make_problems() -> list[dict]:
     return records
 
 
-def choose_splits(family: Family) -> list[str]:
+def choose_splits(family: SecurityFamily) -> list[str]:
     """A split for each variant in random order, with at least one test variant."""
     rng, count = Random(f"{SEED}/split/{family.name}"), len(family.params)
     tests = max(1, round(count * TEST_SHARE))
@@ -40,17 +40,17 @@ def choose_splits(family: Family) -> list[str]:
     return splits
 
 
-def make_record(family: Family, params: dict[str, str], split: str) -> dict:
+def make_record(family: SecurityFamily, params: dict[str, str], split: str) -> dict:
     """One problem, with a random function name."""
     rng = Random(f"{SEED}/name/{family.name}/{json.dumps(params, sort_keys=True)}")
     blanks = params | {"f": rng.choice(family.names)}
-    safe, unsafe = (fill(side, blanks) for side in safe_and_unsafe(family.code))
+    safe, unsafe = (fill_blanks(side, blanks) for side in safe_and_unsafe(family.code))
     return {
         "task_id": 0,
-        "text": fill(family.text, blanks),
+        "text": fill_blanks(family.text, blanks),
         "code": safe,
         "unsafe": unsafe,
-        "test_list": [f"assert {fill(test, blanks)}" for test in family.tests],
+        "test_list": [f"assert {fill_blanks(test, blanks)}" for test in family.tests],
         "family": family.name,
         "params": params,
         "tier": "security",
@@ -61,9 +61,9 @@ def make_record(family: Family, params: dict[str, str], split: str) -> dict:
     }
 
 
-def check_distinct(family: Family, records: list[dict]) -> None:
+def check_distinct(family: SecurityFamily, records: list[dict]) -> None:
     """ValueError if two variants of a family have the same program, which could then be in train and in test."""
-    programs = {fill(safe_and_unsafe(family.code)[0], record["params"] | {"f": "f"}) for record in records}
+    programs = {fill_blanks(safe_and_unsafe(family.code)[0], record["params"] | {"f": "f"}) for record in records}
     if len(programs) < len(records):
         raise ValueError(f"{family.name}: two variants have the same program")
 

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from data.prompts import build_prompt
 from data.security import ALL
-from data.security.family import CWE, Family, fill, rows, safe_and_unsafe
+from data.security.family import CWE, SecurityFamily, fill_blanks, rows, safe_and_unsafe
 from data.security.generate import check_distinct, make_record, write_problems
 from data.sets.registry import SECURITY_FILE, load_problems
 from sandbox import Sandbox, Stage, Task
@@ -146,9 +146,9 @@ def test_loader_knows_the_source_by_name(problems):
 def test_sides_and_blanks_of_a_template():
     """The unsafe program gets words of the safe one, or a blank stays empty without an error."""
     assert safe_and_unsafe("\na«b|c»d«|e\n»f") == ("abdf\n", "acde\nf\n")
-    assert fill("$f(x, $k1) == ${k}", {"f": "g", "k": "2"}) == "g(x, 21) == ${k}"
+    assert fill_blanks("$f(x, $k1) == ${k}", {"f": "g", "k": "2"}) == "g(x, 21) == ${k}"
     with pytest.raises(KeyError, match="other"):
-        fill("$other", {"f": "g"})
+        fill_blanks("$other", {"f": "g"})
     assert rows("a|b", "1|2", "3|") == ({"a": "1", "b": "2"}, {"a": "3", "b": ""})
     with pytest.raises(ValueError, match="zip"):
         rows("a|b", "1|2|3")
@@ -156,6 +156,8 @@ def test_sides_and_blanks_of_a_template():
 
 def test_equal_programs_of_a_family_are_refused():
     """A parameter changes only the request, so that train and test have the same solution."""
-    family = Family("x", "$k", ("f",), "def $f():\n    «return 1|exec('')»\n", (), rows("k", "1", "2"), ("B102",))
+    family = SecurityFamily(
+        "x", "$k", ("f",), "def $f():\n    «return 1|exec('')»\n", (), rows("k", "1", "2"), ("B102",)
+    )
     with pytest.raises(ValueError, match="x: two variants have the same program"):
         check_distinct(family, [make_record(family, params, "train") for params in family.params])

@@ -1,9 +1,8 @@
 """Families about dictionaries and counting."""
 
-from data.embedded.families.family import COMPARISONS, Family, cross, dictionary, grid, integers, words
+from data.embedded.families.family import COMPARISONS, LIST, Family, cross, dictionary, grid, integers, words
 
 DICT = ("d|data|scores|table",)
-LIST = ("nums|xs|values|numbers",)
 
 
 def near_k(rng, p):

@@ -57,6 +57,12 @@ def cross(*lists: Iterable[Params]) -> tuple[Params, ...]:
     return tuple({k: v for choice in picked for k, v in choice.items()} for picked in itertools.product(*lists))
 
 
+# Names of the only argument of a function.
+NUMBER = ("n|num|x",)
+LIST = ("nums|xs|values|numbers",)
+TEXT = ("text|s|string",)
+WORD_LIST = ("words|items|names",)
+
 # Comparisons in words and in code, so that one family has all four.
 COMPARISONS = (
     {"word": "greater than", "op": ">"},

@@ -1,8 +1,6 @@
 """Families about integers."""
 
-from data.embedded.families.family import Family, grid
-
-NUMBER = ("n|num|x",)
+from data.embedded.families.family import NUMBER, Family, grid
 
 
 def one_to(high):

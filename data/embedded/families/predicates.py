@@ -1,10 +1,6 @@
 """Families that answer yes or no."""
 
-from data.embedded.families.family import COMPARISONS, Family, cross, grid, integers, word
-
-NUMBER = ("n|num|x",)
-LIST = ("nums|xs|values|numbers",)
-TEXT = ("text|s|string",)
+from data.embedded.families.family import COMPARISONS, LIST, NUMBER, TEXT, Family, cross, grid, integers, word
 
 FAMILIES = [
     Family(

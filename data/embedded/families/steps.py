@@ -1,10 +1,6 @@
 """Tasks of two and three steps."""
 
-from data.embedded.families.family import Family, grid, integers, word, words
-
-LIST = ("nums|xs|values|numbers",)
-WORD_LIST = ("words|items|names",)
-TEXT = ("text|s|string",)
+from data.embedded.families.family import LIST, TEXT, WORD_LIST, Family, grid, integers, word, words
 
 
 def plain(rng, p):

@@ -1,9 +1,17 @@
 """Families about strings and lists of words."""
 
-from data.embedded.families.family import COMPARISONS, LETTERS, SEPARATORS, Family, cross, grid, word, words
-
-TEXT = ("text|s|string",)
-WORD_LIST = ("words|items|names",)
+from data.embedded.families.family import (
+    COMPARISONS,
+    LETTERS,
+    SEPARATORS,
+    TEXT,
+    WORD_LIST,
+    Family,
+    cross,
+    grid,
+    word,
+    words,
+)
 
 
 def with_letter(rng, p):
