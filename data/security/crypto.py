@@ -40,11 +40,7 @@ def $f(a, b):
     first = hashlib.«sha256|sha1»(a[:$k].encode()).digest()
     return first == hashlib.«sha256|sha1»(b[:$k].encode()).digest()
 """,
-        tests=(
-            '$f("$same-x", "$same-y") == True',
-            '$f("a", "b") == False',
-            '$f("$less-x", "$less+x") == False',
-        ),
+        tests=('$f("$same-x", "$same-y") == True', '$f("a", "b") == False', '$f("$less-x", "$less+x") == False'),
         params=rows(
             "k|same|less", "2|ab|a", "3|abc|ab", "4|abcd|abc", "5|abcde|abcd", "6|abcdef|abcde", "8|abcdefgh|abcdefg"
         ),
@@ -62,11 +58,7 @@ def $f(texts):
     keys = [hashlib.new("«sha256|md5»", t.encode()).digest() for t in texts]
     return [keys.index(key) + $k for key in keys]
 """,
-        tests=(
-            '$f(["a", "b", "a"]) == [$k, $next, $k]',
-            "$f([]) == []",
-            '$f(["x", "x"]) == [$k, $k]',
-        ),
+        tests=('$f(["a", "b", "a"]) == [$k, $next, $k]', "$f([]) == []", '$f(["x", "x"]) == [$k, $k]'),
         params=rows("k|next", "1|2", "2|3", "5|6", "10|11", "20|21", "100|101"),
         rules=("B324",),
     ),

@@ -67,11 +67,7 @@ from «defusedxml|xml.etree» import ElementTree
 def $f(text):
     return ElementTree.fromstring(text).get("$key")
 """,
-        tests=(
-            """$f('<a $key="1"/>') == "1\"""",
-            """$f('<b x="2" $key="y"/>') == "y\"""",
-            '$f("<a/>") == None',
-        ),
+        tests=("""$f('<a $key="1"/>') == "1\"""", """$f('<b x="2" $key="y"/>') == "y\"""", '$f("<a/>") == None'),
         params=KEYS,
         rules=("B314",),
         support=XML,

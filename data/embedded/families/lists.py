@@ -139,11 +139,7 @@ FAMILIES = [
         ("first_items", "take_first", "head_of"),
         LIST,
         grid(k=range(1, 10)),
-        (
-            "return $a[:$k]",
-            "result = $a[:$k]\nreturn result",
-            "return [$a[i] for i in range(min($k, len($a)))]",
-        ),
+        ("return $a[:$k]", "result = $a[:$k]\nreturn result", "return [$a[i] for i in range(min($k, len($a)))]"),
         ("return $a[:$k - 1]", "return $a[$k:]", "return $a[$k]"),
         longer_than_k,
     ),
@@ -376,10 +372,7 @@ FAMILIES = [
         ("pick_items", "extract_column", "get_items"),
         ("pairs|rows|tuples",),
         grid(k=range(0, 7)),
-        (
-            "return [t[$k] for t in $a]",
-            "result = []\nfor t in $a:\n    result.append(t[$k])\nreturn result",
-        ),
+        ("return [t[$k] for t in $a]", "result = []\nfor t in $a:\n    result.append(t[$k])\nreturn result"),
         ("return $a[$k]", "return [t[$k - 1] for t in $a]", "return [t[$k:] for t in $a]"),
         lambda rng, p: ([tuple(integers(rng, least=p["k"] + 1, most=p["k"] + 2)) for _ in range(rng.randint(1, 3))],),
     ),
@@ -397,11 +390,7 @@ FAMILIES = [
             "return sorted($a, key=lambda x: x % $k)",
             "result = list($a)\nresult.sort(key=lambda x: x % $k)\nreturn result",
         ),
-        (
-            "return sorted(x % $k for x in $a)",
-            "return sorted($a)",
-            "return sorted($a, key=lambda x: x // $k)",
-        ),
+        ("return sorted(x % $k for x in $a)", "return sorted($a)", "return sorted($a, key=lambda x: x // $k)"),
         plain,
     ),
     Family(
