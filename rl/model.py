@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rl.available import available_memory
-from rl.files.config import ModelConfig, config_fields, read_config, read_json
+from rl.files.config import check_window as check_window, ModelConfig, config_fields, read_config, read_json
 
 # packing and prefix ----------------------------------------------------------------------------------------
 

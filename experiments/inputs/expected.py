@@ -26,7 +26,7 @@ from data.sets.evalplus import EvalPlusTask, Expected
 from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.inputs.references import Broken, describe, leave_out, run_with_bar, shorten
-from experiments.rollouts.judge import start_judge
+from experiments.rollouts.judge import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 1
@@ -51,7 +51,7 @@ def expected_outputs(
     known = read_cache(cache, records)
     missing, broken = [record for record in records if record.task_id not in known], []
     if missing:
-        with start_judge(slots, WIDE, allow_weak) as judge:
+        with start_sandbox(slots, WIDE, allow_weak) as judge:
             fresh, broken = run_solutions(missing, judge)
         if fresh:
             known |= fresh

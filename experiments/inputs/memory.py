@@ -242,3 +242,7 @@ def block(config: ModelConfig, load: Load, tokens: int, seen: int) -> BlockBytes
     mlp = tokens * inner * (FP32 + s)
     attention = spread - tokens * inner * (FP32 + 3 * s)
     return BlockBytes(kept + spread, max(mlp, attention))
+
+
+def describe_memory(*a):
+    return ""

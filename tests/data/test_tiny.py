@@ -9,14 +9,16 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from data.programs import extract_program
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
-from experiments.inputs.policy import load_policy
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED, checkpoint_path
 from rl.model import pad_right
 
 
 @pytest.fixture(scope="module")
 def policy():
-    return load_policy(EMBEDDED, "", "cpu", "fp32")
+    policy = open_policy(EMBEDDED)
+    load_weights(policy, "", "cpu", "fp32")
+    return policy
 
 
 @pytest.fixture(scope="module")
