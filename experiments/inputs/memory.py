@@ -13,9 +13,9 @@ weight, f those of a number that is kept in fp32 whatever the weights are.
 from dataclasses import dataclass, replace
 
 from rl.decoding import FUSED_ELEMENTS
-from rl.files.config import ModelConfig
 from rl.logprobs import CHUNK_ELEMENTS
 from rl.lora import TARGETS
+from rl.model import ModelConfig
 from rl.sample import CHOOSE_ELEMENTS
 
 BYTES = {"fp32": 4, "bf16": 2}
