@@ -20,7 +20,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from data.problems import Problem
-from data.sets.evalplus import Record
+from data.sets.evalplus import EvalPlusTask
 from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.inputs.tasks import make_task, program_limits
@@ -33,7 +33,7 @@ SHOWN = 5  # broken problems that get a line of their own
 TEXT = 100  # characters of a test that are shown
 
 
-Kind = TypeVar("Kind", Problem, Record)
+Kind = TypeVar("Kind", Problem, EvalPlusTask)
 
 
 @dataclass(frozen=True)
