@@ -9,6 +9,13 @@ import enum
 import math
 from dataclasses import dataclass
 
+# Smallest and largest allowed value. They catch wrong units (milliseconds for seconds).
+_TEST_SECONDS, _PROGRAM_SECONDS = (0.01, 3600.0), (0.01, 36000.0)
+
+
+def _within(default: float, least: float, most: float) -> float:
+    return dataclasses.field(default=default, metadata={"range": (least, most)})
+
 
 class Stage(enum.IntEnum):
     """How far a program came.
@@ -104,7 +111,7 @@ class Task:
                 raise ValueError(f"Task.{field} must be true or false, not {getattr(self, field)!r}")
         if self.want_values and self.cases:
             raise ValueError("Task.want_values is for tests and check; what cases print is in Outcome.output")
-        least, most = _RANGES["test_cpu_seconds"]
+        least, most = _TEST_SECONDS
         if not _is_number(self.cpu_seconds) or not (self.cpu_seconds == 0 or least <= self.cpu_seconds <= most):
             raise ValueError(f"Task.cpu_seconds must be 0, or from {least} to {most}, not {self.cpu_seconds!r}")
 
@@ -112,21 +119,6 @@ class Task:
     def total(self) -> int:
         """T, the number of tests."""
         return len(self.cases) or len(self.tests) or 1
-
-
-# Smallest and largest allowed value. They catch wrong units (milliseconds for seconds).
-_RANGES = {
-    "test_cpu_seconds": (0.01, 3600.0),
-    "test_wall_seconds": (0.01, 3600.0),
-    "program_cpu_seconds": (0.01, 36000.0),
-    "program_wall_seconds": (0.01, 36000.0),
-    "judge_cpu_seconds": (0.01, 3600.0),
-    "memory_bytes": (32 << 20, 1 << 44),
-    "output_bytes": (1, 1 << 34),
-    "reply_bytes": (64, 16 << 20),
-    "threads": (1, 4096),
-    "open_files": (8, 65536),
-}
 
 
 @dataclass(frozen=True)
@@ -145,28 +137,25 @@ class Limits:
     open_files            file descriptors of the program
     """
 
-    test_cpu_seconds: float = 1.0
-    test_wall_seconds: float = 2.0
-    program_cpu_seconds: float = 10.0
-    program_wall_seconds: float = 20.0
-    judge_cpu_seconds: float = 1.0
-    memory_bytes: int = 512 << 20
-    output_bytes: int = 1 << 20
-    reply_bytes: int = 256 << 10
-    threads: int = 16
-    open_files: int = 64
+    test_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)
+    test_wall_seconds: float = _within(2.0, *_TEST_SECONDS)
+    program_cpu_seconds: float = _within(10.0, *_PROGRAM_SECONDS)
+    program_wall_seconds: float = _within(20.0, *_PROGRAM_SECONDS)
+    judge_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)
+    memory_bytes: int = _within(512 << 20, 32 << 20, 1 << 44)
+    output_bytes: int = _within(1 << 20, 1, 1 << 34)
+    reply_bytes: int = _within(256 << 10, 64, 16 << 20)
+    threads: int = _within(16, 1, 4096)
+    open_files: int = _within(64, 8, 65536)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, (least, most) = getattr(self, field.name), _RANGES[field.name]
+            value, (least, most) = getattr(self, field.name), field.metadata["range"]
             right_kind = _is_number(value) if field.type is float else type(value) is int
             if not right_kind or not least <= value <= most:
                 raise ValueError(
                     f"Limits.{field.name} must be {field.type.__name__} from {least} to {most}, not {value!r}"
                 )
-
-
-_PROGRAM_SECONDS = ("test_cpu_seconds", "test_wall_seconds", "program_cpu_seconds", "program_wall_seconds")
 
 
 def limits_of(task: Task, limits: Limits) -> Limits:
@@ -176,7 +165,8 @@ def limits_of(task: Task, limits: Limits) -> Limits:
     if not task.cpu_seconds:
         return limits
     factor = task.cpu_seconds / limits.test_cpu_seconds
-    return dataclasses.replace(limits, **{field: getattr(limits, field) * factor for field in _PROGRAM_SECONDS})
+    scaled = ("test_cpu_seconds", "test_wall_seconds", "program_cpu_seconds", "program_wall_seconds")
+    return dataclasses.replace(limits, **{field: getattr(limits, field) * factor for field in scaled})
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,8 @@ from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, limits_of, lo
 from sandbox.start import command
 from sandbox.wire import Frames, pack
 
-# How often a task is tried on slots that die. A program cannot end its slot (except by JudgeTimeout, which is final), so
-# something else kills slots, and may hit the same task again. With 200 random kills in 5,000 programs, two tries lost
-# about three tasks, three tries one, five tries none.
+# How often a task is tried on slots that die. A program cannot end its slot (except by JudgeTimeout, which is final),
+# so something else does. With 200 random kills in 5,000 programs, two tries lost about three tasks, five none.
 _TRIES = 5
 _STARTS = 5  # failed starts in a row that are an error
 _START_SECONDS = 30.0
@@ -71,7 +70,10 @@ class Sandbox:
         self._close = weakref.finalize(self, self._keeper.close)
         self._keeper.start()
         try:
-            self.layers = self._keeper.wait_until_up()
+            status = self._keeper.up.get()
+            if isinstance(status, BaseException):
+                raise status
+            self.layers: dict[str, str] = status
             missing = layers.missing_minimum(self.layers)
             if missing and not allow_weak:
                 raise WeakSandbox(
@@ -93,7 +95,7 @@ class Sandbox:
             yield from submission
 
     def submit(self, tasks: Sequence[Task]) -> "Submission":
-        """Start the tasks and return at once. Raises ValueError for a task whose cpu_seconds exceed the Limits' range."""
+        """Start the tasks and return at once. Raises ValueError for cpu_seconds that exceed the range of Limits."""
         for task in tasks:
             limits_of(task, self.limits)
         return self._keeper.submit(Submission(tasks))
@@ -183,12 +185,6 @@ class _Keeper(threading.Thread):
             self.entries.extend(_Entry(submission, task) for task in submission.indices)
         self._wake()
         return submission
-
-    def wait_until_up(self) -> dict[str, str]:
-        item = self.up.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
 
     def close(self) -> None:
         self.closing = True
@@ -310,7 +306,8 @@ class _Keeper(threading.Thread):
 
     def _end(self, reason: BaseException) -> None:
         for slot in self.slots:
-            slot.hang_up()
+            if slot.process is not None:
+                slot.channel.close()  # the judge then ends, unless it is busy, and its zygote with it
         for slot in self.slots:
             slot.end()
         with self.lock:
@@ -378,17 +375,11 @@ class _Slot:
             messages.append(json.loads(body))
         return messages
 
-    def hang_up(self) -> None:
-        """Close the socket. The judge then ends, unless it is busy, and its zygote with it."""
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
-
     def end(self) -> None:
         """End the judge and reap it."""
-        self.hang_up()
         if self.process is None:
             return
+        self.channel.close()
         try:
             self.exit_code = self.process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:

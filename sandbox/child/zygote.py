@@ -2,8 +2,8 @@
 
 The judge starts it. It confines itself once (confine/confinement.py), then obeys the judge over a socket:
 
-    > b"C0 10" with descriptors   fork a child. The numbers: lines to mark (0: none), and seconds of CPU time in all. The
-                                  descriptors: its socket to the judge, stdin, stdout, stderr and, if lines are wanted,
+    > b"C0 10" with descriptors   fork a child. Numbers: lines to mark (0: none), seconds of CPU time in all.
+                                  Descriptors: its socket to the judge, stdin, stdout, stderr and, if lines are wanted,
                                   the file for them
     > b"K" or b"W"                kill and reap the child and all that it left; W: it is about to end, so wait a moment
     < status, CPU seconds, peak memory      answer to K and W (wire.REPORT)

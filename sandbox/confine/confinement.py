@@ -160,8 +160,8 @@ def _choose_user(state: State) -> None:
     """Choose the user for the programs of this slot. The zygote itself may become it later."""
     if os.geteuid() != 0:
         raise ValueError("needs root")
-    own, shared = limits.users_to_try()
-    state.user = shared if _fails_in_fork(state, lambda: limits.become(own)) else own
+    own = limits.FIRST_USER + os.getpid()
+    state.user = limits.NOBODY if _fails_in_fork(state, lambda: limits.become(own)) else own
     try:
         _try_in_fork(state, "setresuid", lambda: _become_user(state))
     except OSError:

@@ -12,7 +12,6 @@ import os
 import struct
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 MACHINES = ("x86_64", "aarch64")
 # The calls that we make by number, on each of MACHINES.
@@ -41,48 +40,35 @@ def machine() -> str:
     return name if sys.platform == "linux" and name in MACHINES and struct.calcsize("P") == 8 else ""
 
 
-def call(function: str, *arguments: object) -> int:
-    """Call a function of the C library. Integers are passed as `long`. Raises OSError that names the function."""
-    return prepared(function, *arguments)()
+def call(name: str, *arguments: object) -> int:
+    """Call a function of the C library, or make a system call. Raises OSError that names it."""
+    return prepared(name, *arguments)()
 
 
-def syscall(name: str, *arguments: object) -> int:
-    """Make a system call that the C library has no function for. Raises OSError, also when its number is unknown."""
-    return prepared_syscall(name, *arguments)()
-
-
-def prepared(function: str, *arguments: object) -> Callable[[], int]:
-    """The same as `call`, but to be made later. Used in a child right after the fork.
+def prepared(name: str, *arguments: object) -> Callable[[], int]:
+    """The same, to be called later: in a child right after the fork.
 
     Each object that a child makes or touches is a page to copy. Converting the arguments there takes ten times as long
     as the call.
     """
-    target, wide = getattr(_libc, function, None), _wide(arguments)
-    return functools.partial(_refuse, function) if target is None else lambda: _check(function, target(*wide))
-
-
-def prepared_syscall(name: str, *arguments: object) -> Callable[[], int]:
-    """The same as `syscall`, but to be made later."""
-    if not machine():
-        return functools.partial(_refuse, name)
-    wide = _wide((_NUMBERS[name][MACHINES.index(machine())], *arguments))
-    return lambda: _check(name, _libc.syscall(*wide))
-
-
-def _refuse(name: str) -> NoReturn:
-    raise OSError(errno.ENOSYS, f"{name}: not known on {sys.platform} {os.uname().machine}")
-
-
-def _wide(arguments: tuple) -> list:
+    if name in _NUMBERS:
+        target = _libc.syscall if machine() else None
+        arguments = (_NUMBERS[name][MACHINES.index(machine() or MACHINES[0])], *arguments)
+    else:
+        target = getattr(_libc, name, None)
     # ctypes passes a plain integer as 32 bits.
-    return [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    wide = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
 
+    def make_call() -> int:
+        if target is None:
+            raise OSError(errno.ENOSYS, f"{name}: not known on {sys.platform} {os.uname().machine}")
+        result = target(*wide)
+        if result == -1:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{name}: {os.strerror(code)}")
+        return result
 
-def _check(name: str, result: int) -> int:
-    if result == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
-    return result
+    return make_call
 
 
 def use_one_arena() -> None:

@@ -28,7 +28,7 @@ _FILE_RIGHTS = ((5, 16), (3, 15), (2, 14), (1, 13))
 
 def abi() -> int:
     """The kernel's version of Landlock, 1 or more. Raises OSError when it has none."""
-    return kernel.syscall("landlock_create_ruleset", None, 0, _RULESET_VERSION)
+    return kernel.call("landlock_create_ruleset", None, 0, _RULESET_VERSION)
 
 
 def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped: bool) -> int:
@@ -46,7 +46,7 @@ def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped:
         attributes += struct.pack("=Q", _TCP_BIND_AND_CONNECT)
     if scoped and version >= SCOPE_SINCE:
         attributes += struct.pack("=Q", _ABSTRACT_SOCKETS_AND_SIGNALS)
-    rules = kernel.syscall("landlock_create_ruleset", attributes, len(attributes), 0)
+    rules = kernel.call("landlock_create_ruleset", attributes, len(attributes), 0)
     for path in readable:
         _allow_around(rules, os.path.realpath(path), hidden)
     for path in writable:
@@ -56,7 +56,7 @@ def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped:
 
 def restrict(rules: int) -> None:
     """Put the rules on this process and all that it starts, for good. Needs no_new_privs. Raises OSError."""
-    kernel.syscall("landlock_restrict_self", rules, 0)
+    kernel.call("landlock_restrict_self", rules, 0)
 
 
 def _allow_around(rules: int, path: str, hidden: list[str]) -> None:
@@ -77,6 +77,6 @@ def _allow(rules: int, path: str, rights: int) -> None:
         if not os.path.isdir(path):
             rights &= _EXECUTE | _WRITE_FILE | _READ_FILE  # the kernel refuses other rights in a rule for a file
         rule = struct.pack("=Qi", rights, fd)
-        kernel.syscall("landlock_add_rule", rules, _PATH_BENEATH, rule, 0)
+        kernel.call("landlock_add_rule", rules, _PATH_BENEATH, rule, 0)
     finally:
         os.close(fd)

@@ -19,9 +19,9 @@ from sandbox.confine import kernel
 
 _ZYGOTE_FILES = 256
 
-# Above the users that a system gives out (systemd's ranges end below), so nobody else has this user.
-_FIRST_USER = 0x70000000
-NOBODY = 65534
+# Users for programs: a slot adds its process id to the first, which lies above the users that a system gives out
+# (systemd's ranges end below). It may lie outside the user map of a container; the second does not.
+FIRST_USER, NOBODY = 0x70000000, 65534
 
 _STACK_BYTES = 8 << 20  # so that deep recursion ends at the same depth everywhere
 _PENDING_SIGNALS = 16
@@ -29,11 +29,6 @@ _PENDING_SIGNALS = 16
 # Version 3, for the calling process; then no effective, permitted and inheritable capability, in two halves.
 _CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)
 _NO_CAPABILITIES = bytes(24)
-
-
-def users_to_try() -> tuple[int, int]:
-    """User ids for the programs of this slot. The first may be outside the user map of a container."""
-    return _FIRST_USER + os.getpid(), NOBODY
 
 
 def become(user: int) -> None:
@@ -47,7 +42,7 @@ def become(user: int) -> None:
 die_with_parent = kernel.prepared("prctl", kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 # Give up all special rights, also those in the user namespace.
-drop_capabilities = kernel.prepared_syscall("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
+drop_capabilities = kernel.prepared("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
 
 
 # Processes that a program leaves behind become children of the caller, whatever session they are in.

@@ -87,7 +87,7 @@ def own_mounts() -> None:
         home = os.open("/", os.O_PATH)
         os.chdir(_OLD_PROC)
         try:
-            kernel.syscall("pivot_root", b".", b".")  # the old root now lies on top of the new one
+            kernel.call("pivot_root", b".", b".")  # the old root now lies on top of the new one
         except OSError:
             os.fchdir(home)
             raise
@@ -134,7 +134,7 @@ def _set_read_only(root: str) -> None:
     """Make all mounts at and below `root` read-only. A remount would miss those below."""
     fields = (_MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID, 0, 0, 0)  # set, clear, propagation, user namespace
     attributes = b"".join(field.to_bytes(8, sys.byteorder) for field in fields)
-    kernel.syscall("mount_setattr", _AT_FDCWD, root.encode(), _AT_RECURSIVE, attributes, len(attributes))
+    kernel.call("mount_setattr", _AT_FDCWD, root.encode(), _AT_RECURSIVE, attributes, len(attributes))
 
 
 def own_users(proc: int) -> None:

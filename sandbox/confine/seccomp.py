@@ -60,16 +60,12 @@ REFUSE = _ERRNO | _EPERM
 _LOAD, _RETURN, _EQUAL, _AT_LEAST, _ANY_BIT = 0x20, 0x06, 0x15, 0x35, 0x45
 Operation = tuple[int, int, int, int]
 
-# Places in the data that the kernel hands over: number, architecture, and the halves of argument i.
+# Offsets in the data that the kernel passes: the number, the architecture, the low half of an argument.
 _NUMBER, _ARCHITECTURE = 0, 4
 
 
 def _low(argument: int) -> int:
     return 16 + 8 * argument
-
-
-def _high(argument: int) -> int:
-    return _low(argument) + 4
 
 
 def _result(value: int) -> Operation:
@@ -87,7 +83,7 @@ def _only_null(argument: int) -> list[Operation]:
     return [
         (_LOAD, 0, 0, _low(argument)),
         (_EQUAL, 0, 2, 0),
-        (_LOAD, 0, 0, _high(argument)),
+        (_LOAD, 0, 0, _low(argument) + 4),  # the high half
         (_EQUAL, 1, 0, 0),
         _result(REFUSE),
         _result(_ALLOW),
@@ -151,8 +147,6 @@ def _tree(ranges: list[tuple[int, list[Operation]]]) -> list[Operation]:
         return ranges[0][1]
     middle = len(ranges) // 2
     below, above = _tree(ranges[:middle]), _tree(ranges[middle:])
-    if len(below) > 255:
-        raise ValueError("the tree needs a BPF jump of more than 255 operations, the most possible")
     return [(_AT_LEAST, len(below), 0, ranges[middle][0]), *below, *above]
 
 

@@ -1,4 +1,4 @@
-"""Tests that call the program: `tests` and `check`. The test code runs here, with a Remote for each name of the program.
+"""Tests that call the program: `tests` and `check`. The test code runs here; a Remote stands for each program name.
 
 Covered: a test fails if the child died, hung or cheated during it, even if the test code catches the exception. A name
 that the test code defines anywhere is never taken from the program, and neither is a builtin or a module (except the

@@ -56,8 +56,8 @@ def _run_case(execution: Execution, case: Case) -> None:
 
 
 def same_output(printed: str, expected: str, tolerance: float = 0.0) -> bool:
-    """Whether all lines have the same words, in order; numbers may differ by the tolerance, absolute or relative, unless
-    both are whole.
+    """Whether all lines have the same words, in order. Numbers may differ by the tolerance, absolute or relative,
+    unless both are whole.
 
     Example: "1  2 \\n\\n3" is the same as "1 2\\n3\\n"; "1\\n2\\n3" and "1 2" are not.
     """

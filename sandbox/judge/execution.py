@@ -112,8 +112,8 @@ class Link:
     def begin_test(self) -> None:
         """Give the program the time of one more test, within its whole time, and the judge its own time.
 
-        The judge's clock is CPU time, so waiting for the program does not count. When it runs out, the kernel kills
-        this process (SIGPROF, no handler), even inside one long instruction such as building a set of colliding numbers.
+        The judge's clock is CPU time, so waiting for the program does not count. At its end the kernel kills this
+        process (SIGPROF, no handler), even inside one long instruction such as building a set of colliding numbers.
         """
         signal.setitimer(signal.ITIMER_PROF, self.limits.judge_cpu_seconds)
         self.last_value, self.has_returned, self.returned_value = None, False, False
@@ -231,7 +231,7 @@ class Link:
         self._questions += 1
         if self._questions > _MOST_QUESTIONS:
             raise self._remember(ProgramError("ReplyTooLarge", ""))
-        nonce = new_nonce()
+        nonce = os.urandom(8).hex()
         plain = [wire.to_plain(argument, plain_remote) for argument in arguments]
         self.send([nonce, operation, {"handle": [handle, ""]}, *plain])
         return self._value_of(self.hear(), nonce, operation)
@@ -324,7 +324,7 @@ class Child:
 
     def send_program(self, names: list[str]) -> str:
         """Send the program, and the names to look up after its body has run. Returns the nonce of that question."""
-        nonce, task = new_nonce(), self.execution.task
+        nonce, task = os.urandom(8).hex(), self.execution.task
         self.link.send([task.program, self.is_script, task.support], [nonce, names])
         return nonce
 
@@ -401,15 +401,6 @@ def _proper_name(name: str) -> str:
     return name if name.isascii() and name.isidentifier() and len(name) <= 80 else "Exception"
 
 
-def new_nonce() -> str:
-    global _random_bytes
-    if not _random_bytes:
-        _random_bytes = os.urandom(1024)  # for many nonces: saves a system call each
-    nonce, _random_bytes = _random_bytes[:8], _random_bytes[8:]
-    return nonce.hex()
-
-
-_random_bytes = b""
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxother = 60
 

@@ -8,9 +8,9 @@ The trainer starts it as a process of its own. Test code runs here (calls.py), u
 a stand-in (remote.py) that asks the child. The replies are rebuilt from exact built-in types (wire.py) and compared
 here, with this process's own `==`, `math` and `set`. The output of a whole program is compared here too (cases.py).
 
-Covered: the program sees no test and no expected value, and cannot touch the code that compares. Every wait for it has a
-deadline. If test code runs too long on a returned value (colliding sets, huge numbers), the kernel's timer ends this
-process, and with it the task. A sandbox in which nothing can pass does not start.
+Covered: the program sees no test and no expected value, and cannot touch the code that compares. Every wait for it
+has a deadline. If test code runs too long on a returned value (colliding sets, huge numbers), the kernel's timer ends
+this process, and with it the task. A sandbox in which nothing can pass does not start.
 Not covered: weak tests (`assert f(x)`), tests whose answer can be written down without solving the task, and test code
 itself: it is trusted. Arguments travel as copies: a test that looks for a change in a list that it passed sees none.
 """
