@@ -17,18 +17,7 @@ Standard library only; never torch. More in docs/sandbox.md.
 """
 
 from sandbox.outcome import Case, Limits, Outcome, Stage, Task, Verdict
-from sandbox.pool import Sandbox, Submission, WeakSandbox
+from sandbox.pool import Sandbox, WeakSandbox
 from sandbox.wire import read_value
 
-__all__ = [
-    "Case",
-    "Limits",
-    "Outcome",
-    "Sandbox",
-    "Stage",
-    "Submission",
-    "Task",
-    "Verdict",
-    "WeakSandbox",
-    "read_value",
-]
+__all__ = ["Case", "Limits", "Outcome", "Sandbox", "Stage", "Task", "Verdict", "WeakSandbox", "read_value"]

@@ -70,9 +70,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-# judge --------------------------------------------------------------------------------------------------------
-
-
 def judge_file(sandbox: Sandbox, file: TextIO) -> int:
     """Judge each line and print an answer to each, in order. Returns the exit status."""
     began = time.monotonic()
@@ -135,9 +132,6 @@ def _case(fields: object) -> Case:
     if not isinstance(fields, dict) or set(fields) != {"stdin", "stdout"}:
         raise ValueError("each of cases must be an object with stdin and stdout")
     return Case(**fields)
-
-
-# doctor -------------------------------------------------------------------------------------------------------
 
 
 def doctor(without: list[str]) -> int:

@@ -131,16 +131,15 @@ def to_plain(value: object, opaque) -> object:
         return value if -_SMALL < value < _SMALL else {"int": hex(value)}
     if kind is list:
         return [to_plain(item, opaque) for item in value]
-    if kind in _SEQUENCES:
-        return {_SEQUENCES[kind]: [to_plain(item, opaque) for item in value]}
+    if kind in _TEXTS:
+        tag, write, _ = _TEXTS[kind]
+        return {tag: write(value)}
+    if kind in _LISTS:
+        tag, write, _ = _LISTS[kind]
+        return {tag: [to_plain(item, opaque) for item in write(value)]}
     if kind in _MAPPINGS:
         pairs = value.items() if kind is dict else value
         return {_MAPPINGS[kind]: [[to_plain(k, opaque), to_plain(v, opaque)] for k, v in pairs]}
-    if kind is range:
-        return {"range": [to_plain(number, opaque) for number in (value.start, value.stop, value.step)]}
-    if kind in _ATOMS:
-        tag, write = _ATOMS[kind]
-        return {tag: write(value)}
     if kind in _CALLABLES and value in _BUILTIN_NAMES:
         return {"builtin": _BUILTIN_NAMES[value]}
     return opaque(value)
@@ -149,26 +148,7 @@ def to_plain(value: object, opaque) -> object:
 _SMALL = 1 << 63
 _NATURAL = {type(None), bool, float, str}
 _CALLABLES = {type, type(len)}
-_SEQUENCES = {
-    tuple: "tuple",
-    set: "set",
-    frozenset: "frozenset",
-    deque: "deque",
-    type({}.keys()): "keys",
-    type({}.values()): "values",
-}
 _MAPPINGS = {dict: "dict", type({}.items()): "items"}
-_ATOMS = {
-    complex: ("complex", lambda value: [value.real, value.imag]),
-    bytes: ("bytes", bytes.hex),
-    bytearray: ("bytearray", bytearray.hex),
-    Decimal: ("Decimal", str),
-    Fraction: ("Fraction", lambda value: [hex(value.numerator), hex(value.denominator)]),
-    datetime.date: ("date", datetime.date.isoformat),
-    datetime.datetime: ("datetime", datetime.datetime.isoformat),
-    datetime.time: ("time", datetime.time.isoformat),
-    datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
-}
 
 
 # Values: reading ----------------------------------------------------------------------------------------------
@@ -233,19 +213,6 @@ def _expect(kind: type, content: object) -> object:
     return content
 
 
-def _hashed(build, items: list) -> object:
-    try:
-        return build(items)
-    except TypeError:
-        raise NotPlain("a set or dict of something that has no hash") from None
-
-
-def _dict(pairs: list) -> dict:
-    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
-        raise Malformed("pairs were expected")
-    return _hashed(dict, pairs)
-
-
 def _hexadecimal(text: object) -> int:
     return int(_expect(str, text), 16)
 
@@ -260,27 +227,47 @@ def _range(items: list) -> range:
     return range(start, stop, step)
 
 
-_FROM_TEXT = {
-    "int": _hexadecimal,
-    "bytes": bytes.fromhex,
-    "bytearray": bytearray.fromhex,
-    "Decimal": Decimal,
-    "date": datetime.date.fromisoformat,
-    "datetime": datetime.datetime.fromisoformat,
-    "time": datetime.time.fromisoformat,
-    "builtin": BUILTINS.__getitem__,
+def _dict(pairs: list) -> dict:
+    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+        raise Malformed("pairs were expected")
+    return _hashed(dict)(pairs)
+
+
+def _hashed(build):
+    def build_hashed(items: list) -> object:
+        try:
+            return build(items)
+        except TypeError:
+            raise NotPlain("a set or dict of something that has no hash") from None
+
+    return build_hashed
+
+
+# The table above. Type: tag, its text (or list of values) from a value, and a value from that.
+_TEXTS = {
+    bytes: ("bytes", bytes.hex, bytes.fromhex),
+    bytearray: ("bytearray", bytearray.hex, bytearray.fromhex),
+    Decimal: ("Decimal", str, Decimal),
+    datetime.date: ("date", datetime.date.isoformat, datetime.date.fromisoformat),
+    datetime.datetime: ("datetime", datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    datetime.time: ("time", datetime.time.isoformat, datetime.time.fromisoformat),
 }
-_FROM_LIST = {
-    "complex": lambda items: complex(*items),
-    "tuple": tuple,
-    "set": lambda items: _hashed(set, items),
-    "frozenset": lambda items: _hashed(frozenset, items),
-    "deque": deque,
-    "dict": _dict,
-    "keys": lambda items: _hashed(dict.fromkeys, items).keys(),
-    "values": lambda items: dict(enumerate(items)).values(),
-    "items": lambda items: _dict(items).items(),
-    "range": _range,
-    "Fraction": _fraction,
-    "timedelta": lambda items: datetime.timedelta(*items),
+_LISTS = {
+    tuple: ("tuple", list, tuple),
+    set: ("set", list, _hashed(set)),
+    frozenset: ("frozenset", list, _hashed(frozenset)),
+    deque: ("deque", list, deque),
+    type({}.keys()): ("keys", list, lambda items: _hashed(dict.fromkeys)(items).keys()),
+    type({}.values()): ("values", list, lambda items: dict(enumerate(items)).values()),
+    range: ("range", lambda value: [value.start, value.stop, value.step], _range),
+    complex: ("complex", lambda value: [value.real, value.imag], lambda items: complex(*items)),
+    Fraction: ("Fraction", lambda value: [hex(value.numerator), hex(value.denominator)], _fraction),
+    datetime.timedelta: (
+        "timedelta",
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda items: datetime.timedelta(*items),
+    ),
 }
+_FROM_TEXT = {tag: read for tag, _, read in _TEXTS.values()} | {"int": _hexadecimal, "builtin": BUILTINS.__getitem__}
+_FROM_LIST = {tag: read for tag, _, read in _LISTS.values()}
+_FROM_LIST |= {"dict": _dict, "items": lambda pairs: _dict(pairs).items()}

@@ -161,7 +161,7 @@ def _handle(value: object) -> object:
     kind = type(value)
     for base in _true_bases(kind)[1:]:
         if base in _STRIP:
-            return wire.to_plain(_STRIP[base](value), _handle)
+            return wire.to_plain(_STRIP[base](base, value), _handle)
     number = _numbers.setdefault(id(value), len(_objects))
     if number == len(_objects):
         _objects.append(value)
@@ -214,20 +214,12 @@ _OPERATIONS = {
 }
 
 # How a value of a subclass becomes one of its base, by the base's own methods: no code of the subclass runs.
-_STRIP = {
-    int: lambda value: int.__add__(value, 0),
-    float: lambda value: float.__add__(value, 0.0),
-    complex: lambda value: complex.__add__(value, 0j),
-    str: lambda value: str.__getitem__(value, slice(None)),
-    bytes: lambda value: bytes.__getitem__(value, slice(None)),
-    bytearray: lambda value: bytearray.__getitem__(value, slice(None)),
-    list: lambda value: list.__getitem__(value, slice(None)),
-    tuple: lambda value: tuple(tuple.__iter__(value)),
-    set: lambda value: set(set.__iter__(value)),
-    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
-    dict: lambda value: dict(dict.items(value)),
-    deque: lambda value: deque(deque.__iter__(value)),
-}
+_STRIP = (
+    dict.fromkeys((int, float, complex), lambda base, value: base.__pos__(value))
+    | dict.fromkeys((str, bytes, bytearray, list), lambda base, value: base.__getitem__(value, slice(None)))
+    | dict.fromkeys((tuple, set, frozenset, deque), lambda base, value: base(base.__iter__(value)))
+    | {dict: lambda base, value: base(base.items(value))}
+)
 
 
 # Names and places ---------------------------------------------------------------------------------------------

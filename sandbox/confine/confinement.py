@@ -27,35 +27,21 @@ _exit = os._exit  # a program can replace the one in `os`
 
 @dataclass
 class State:
-    """What a zygote knows about its confinement and needs for its children.
+    """What a zygote knows about its confinement and needs for its children."""
 
-    status       layer: "on", or one line that says why not
-    settings     fields of outcome.Limits
-    zygote       process id of the zygote as its children see it; 0 if each has a PID namespace of its own
-    user         the user that a child has to become; None if the zygote is that user already, or cannot change
-    before_fork  to be called directly before each fork of the zygote; may raise OSError
-    rules        descriptor of the Landlock rules that a child puts on itself; None if the zygote has put them on
-    filter       the seccomp filter
-    kept         descriptors of Python's library, which stay open in a child
-    proc         descriptor of /proc, where a child's stray processes are found; None if a PID namespace ends them
-    """
-
-    status: dict[str, str]
-    settings: dict
-    zygote: int
-    user: int | None = None
-    before_fork: Callable[[], None] = lambda: None
-    rules: int | None = None
+    status: dict[str, str]  # layer: "on", or one line that says why not
+    settings: dict  # fields of outcome.Limits
+    zygote: int  # process id of the zygote as its children see it; 0 if each has a PID namespace of its own
+    user: int | None = None  # that a child has to become; None if the zygote is that user already, or cannot change
+    before_fork: Callable[[], None] = lambda: None  # call it directly before each fork of the zygote; raises OSError
+    rules: int | None = None  # descriptor of Landlock rules that a child puts on itself; None if the zygote has
     filter: seccomp.Filter | None = None
-    kept: tuple[int, ...] = ()
-    proc: int | None = None
+    kept: tuple[int, ...] = ()  # descriptors of Python's library, which stay open in a child
+    proc: int | None = None  # descriptor of /proc, to find stray processes; None if a PID namespace ends them
 
     def has(self, name: str) -> bool:
         """Whether a layer is on."""
         return self.status.get(name) == "on"
-
-
-# The zygote ---------------------------------------------------------------------------------------------------
 
 
 def confine_zygote(settings: dict, without: frozenset[str] = frozenset()) -> State:
@@ -248,9 +234,6 @@ def _drop_rights(state: State) -> None:
     _become_user(state)
     if state.has(layers.CAPABILITIES):
         limits.drop_capabilities()
-
-
-# A child ------------------------------------------------------------------------------------------------------
 
 
 def confine_child(state: State, places: dict[int, int], cpu_seconds: int) -> None:

@@ -138,10 +138,7 @@ def _set_read_only(root: str) -> None:
 
 
 def own_users(proc: int) -> None:
-    """Enter a user namespace in which this process has all rights and keeps its user and group.
-
-    proc  descriptor of the machine's /proc, which the new root may not have
-    """
+    """Enter a user namespace in which this process has all rights and keeps its user and group. `proc`: see below."""
     user, group = os.geteuid(), os.getegid()
     kernel.call("prctl", kernel.PR_SET_DUMPABLE, 1, 0, 0, 0)  # otherwise the files below belong to root
     kernel.call("unshare", _NEWUSER)
@@ -151,11 +148,8 @@ def own_users(proc: int) -> None:
 
 
 def _write(directory: int, path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY, dir_fd=directory)
-    try:
-        os.write(fd, text.encode("ascii"))
-    finally:
-        os.close(fd)
+    with open(os.open(path, os.O_WRONLY, dir_fd=directory), "w") as file:
+        file.write(text)
 
 
 # Enter a network that has only a loopback device, which is down.
@@ -169,13 +163,12 @@ def own_names() -> None:
 
 
 def become_first_process(proc: int) -> Callable[[], None]:
-    """Go on as the first process of a new PID namespace. Returns a function to call before each fork: the fork is then
-    the first process of a PID namespace below ours. (The kernel allows this to root, or if the caller's PID namespace
-    belongs to its own user namespace.)
+    """Go on as the first process of a new PID namespace. `proc`: descriptor of the machine's /proc.
 
     The calling process stays outside, only waits, and ends as the new one ends. If it is killed, the new one is killed
     too. So its parent may wait for it and kill it as if it were the new one.
-    proc  descriptor of the machine's /proc
+    Returns a function to call before each fork: the fork is then the first process of a PID namespace below ours. (The
+    kernel allows this to root, or if the caller's PID namespace belongs to its own user namespace.)
     """
     kernel.call("unshare", _NEWPID)
     alive, proof = os.pipe()
