@@ -71,16 +71,6 @@ def prepared(name: str, *arguments: object) -> Callable[[], int]:
     return make_call
 
 
-def use_one_arena() -> None:
-    """Make all threads allocate from one arena, if the C library is glibc.
-
-    By default each of the first threads (up to eight a core) reserves 64 MiB of address space for itself.
-    """
-    if hasattr(_libc, "mallopt"):
-        m_arena_max = -8
-        _libc.mallopt(m_arena_max, 1)
-
-
 def close_others(kept: set[int]) -> None:
     """Close all descriptors but these."""
     first = 0

@@ -10,6 +10,7 @@ program could fork (seccomp forbids it), `threads` processes could use `threads`
 Costs, in ms a program: limits 0.03, descriptors 0.05, capabilities 0.05, session 0.02, death signal 0.02.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -18,6 +19,7 @@ import struct
 from sandbox.confine import kernel
 
 _ZYGOTE_FILES = 256
+_M_ARENA_MAX = -8
 
 # Users for programs: a slot adds its process id to the first, which lies above the users that a system gives out
 # (systemd's ranges end below). It may lie outside the user map of a container; the second does not.
@@ -57,7 +59,9 @@ no_new_privileges = kernel.prepared("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0
 
 def limit_zygote(limits: dict) -> None:
     """Set the limits that children inherit. Raises OSError or ValueError where the system lacks one."""
-    kernel.use_one_arena()
+    # All threads allocate from one arena. By default glibc reserves 64 MiB of address space for each of the first ones.
+    with contextlib.suppress(OSError):  # another C library
+        kernel.call("mallopt", _M_ARENA_MAX, 1)
     _limit(resource.RLIMIT_AS, limits["memory_bytes"])
     _limit(resource.RLIMIT_FSIZE, limits["output_bytes"])
     _limit(resource.RLIMIT_STACK, _STACK_BYTES)
