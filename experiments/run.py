@@ -22,9 +22,18 @@ import transformers
 
 from data.problems import Problem
 from data.prompts import Asking, write_answer
-from experiments.inputs.dry_run import describe_memory
+from experiments.eval import CHUNK
 from experiments.inputs.hub import find_checkpoint
-from experiments.inputs.policy import SOLUTIONS, Policy, encode_answer, encode_prompts, load_policy, open_tokenizer
+from experiments.inputs.memory import describe_memory
+from experiments.inputs.policy import (
+    SOLUTIONS,
+    Policy,
+    choose_device,
+    encode_answer,
+    encode_prompts,
+    load_policy,
+    open_tokenizer,
+)
 from experiments.inputs.problems import fit_prompts, open_problems, shots
 from experiments.options import bad_input_is_one_line, checkpoint_path, flag_of, parse
 from experiments.report.curves import draw_curves
@@ -189,7 +198,8 @@ def dry_run(options: RunOptions) -> str:
     """What the run will take of memory. Only the tokenizer is loaded, to know how long the prompts are."""
     _, prompt_tokens, answer_tokens = load_splits(options)
     path, _ = find_checkpoint(options.model)
-    return describe_memory(replace(options, max_new_tokens=answer_tokens), read_config(path), prompt_tokens)
+    options, device = replace(options, max_new_tokens=answer_tokens), choose_device(options.device)
+    return describe_memory(options, read_config(path), prompt_tokens, device, CHUNK)
 
 
 def how_to_ask(options: RunOptions) -> dict:

@@ -27,7 +27,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from rl.available import available_memory
 from rl.files.config import ModelConfig, config_fields, read_config, read_json
 
 # packing and prefix ----------------------------------------------------------------------------------------
@@ -304,15 +303,13 @@ def load_model(directory, device="cpu", dtype: torch.dtype = torch.float32) -> D
     the dtype that is asked for stays in those pages on the CPU, and is not copied.
 
     ValueError, one line: no weights, weights in pickles only, a tensor that is missing, unknown or of another shape, a
-    damaged file, less memory than the model takes.
+    damaged file.
     """
     directory, device = Path(directory), torch.device(device)
     config = read_config(directory)
     with torch.device("meta"):
         model = Decoder(config)
     expected = {name: parameter.shape for name, parameter in model.named_parameters()}
-    # First of all, as files are mapped into memory when they are opened, and too large a one is refused there.
-    _check_room(directory, sum(shape.numel() for shape in expected.values()), device, dtype)
     where = _find_tensors(directory)
     # Llama files of old carry the RoPE frequencies, and some tied checkpoints store the head a second time.
     names = {name for name in where if not name.endswith("rotary_emb.inv_freq")}
@@ -338,14 +335,6 @@ def load_model(directory, device="cpu", dtype: torch.dtype = torch.float32) -> D
             raise ValueError(f"{file}: lm_head.weight is not the embedding, though config.json ties them")
     model.load_state_dict(tensors, assign=True)
     return model
-
-
-def _check_room(directory: Path, parameters: int, device: torch.device, dtype: torch.dtype) -> None:
-    """ValueError if the weights alone are more than what is left of the device's memory."""
-    needed, available = parameters * dtype.itemsize, available_memory(device)
-    if needed > available:
-        sizes = f"take {needed / 1e9:.2f} GB in {str(dtype).removeprefix('torch.')}, {device} has {available / 1e9:.2f}"
-        raise ValueError(f"{directory}: {parameters / 1e6:.0f} M parameters {sizes} GB left")
 
 
 def _read_tensor(stored, file: Path, name: str, shape: torch.Size) -> Tensor:

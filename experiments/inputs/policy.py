@@ -25,6 +25,7 @@ from data.prompts import (
     write_answer,
 )
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
+from experiments.inputs.memory import check_room
 from experiments.options import check_choice
 from rl import credit
 from rl.files.config import read_config, read_json
@@ -89,6 +90,7 @@ def load_policy(
     # All that the tokenizer may be refused for comes before the weights, which take a while.
     eos_ids, leading_spaces = read_eos(path, tokenizer), credit.leading_spaces(tokenizer)
     vocabulary = credit.token_bytes(tokenizer, read_config(path).vocab_size)
+    check_room(path, read_config(path), choose_device(device), choose_dtype(dtype))
     model = load_model(path, device=choose_device(device), dtype=choose_dtype(dtype))
     if adapter:
         load_adapter(model, adapter)
