@@ -15,7 +15,7 @@ from data.problems import Problem
 from data.sets import evalplus
 from data.sets.evalplus import Expected
 from data.sets.registry import OWN, SOURCES, STDIN, cache_directory, find, load_problems
-from experiments.fetch import fetch
+from experiments.inputs.download import fetch
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.references import check_references
 from experiments.rollouts.judge import start_judge
