@@ -3,7 +3,6 @@
     eval.py --adapter runs/NAME/adapter                             the embedded model with an adapter
     eval.py --model Qwen/Qwen3-0.6B --data mbpp --n-samples 10      a real one on a benchmark (fetch.py gets its files)
     eval.py --samples FILE.jsonl --data mbppplus                    somebody's completions (samples.py); no model
-    eval.py --compare A B                                           two files of --per-problem (compare.py)
 
 Greedy pass@1, and unbiased pass@k from n samples at --temperature, each with a 95 % bootstrap interval over problems;
 the share of each stage and error type; lengths; what Ruff and Bandit found. Figures are on all tests of a problem;
@@ -27,7 +26,8 @@ from tqdm import tqdm
 
 from data.problems import Problem
 from data.prompts import RULES
-from experiments.files import write_text
+from data.sets.registry import note
+from experiments.files import check_output, write_text
 from experiments.inputs.hub import find_checkpoint
 from experiments.inputs.policy import PROMPTS, Policy, answer, encode_prompts, load_policy
 from experiments.inputs.problems import fit_prompts, ids_of, open_problems, shots
@@ -42,8 +42,7 @@ from experiments.options import (
     option,
     parse,
 )
-from experiments.report import comparison as compare
-from experiments.report.results import POWERS, make_results, to_lines
+from experiments.report.results import POWERS, make_results, parse_ks, to_lines
 from experiments.report.summary import summarize_splits, to_text
 from experiments.rollouts.judge import Referee, describe, start_referee
 from experiments.settings import REAL_MODEL, SMALL_MODEL
@@ -90,9 +89,6 @@ class EvalOptions:
     json: str = option("", "file for the summary", "output")
     per_problem: str = option("", "file for a JSON line a problem", "output")
     rollouts: str = option("", "file for every answer, one JSON line each", "output")
-    compare: list = option(
-        (), "compare two files of --per-problem, and do nothing else", "output", str, names=("A", "B")
-    )
 
 
 def evaluate(
@@ -152,7 +148,8 @@ def judge_samples(
 
 def check(options: EvalOptions) -> None:
     """Fills in defaults. ValueError, one line, for options that cannot be."""
-    check_files(options)
+    for name in ("json", "per_problem", "rollouts"):
+        check_output(flag_of(name), getattr(options, name))
     if options.samples.isdecimal() and not Path(options.samples).exists():
         raise ValueError(f"--samples {options.samples}: is a file of completions; their number is --n-samples")
     if options.samples and (options.adapter or options.model != EMBEDDED):
@@ -166,16 +163,6 @@ def check(options: EvalOptions) -> None:
     check_choice("decoder", options.decoder, tuple(DECODERS))
     if not options.samples:
         check_ks(parse_ks(options.k), options.n_samples, "--n-samples")
-
-
-def check_files(options: EvalOptions) -> None:
-    """ValueError for an output that cannot be written, before the work that it is to hold."""
-    for name in ("json", "per_problem", "rollouts"):
-        path = getattr(options, name)
-        if path and not Path(path).absolute().parent.is_dir():
-            raise ValueError(f"{flag_of(name)} {path}: its directory does not exist")
-        if path and Path(path).is_dir():
-            raise ValueError(f"{flag_of(name)} {path}: is a directory")
 
 
 def resolve(options: EvalOptions) -> None:
@@ -192,14 +179,6 @@ def resolve(options: EvalOptions) -> None:
 def default_of(name: str) -> str:
     """For --help."""
     return f"{SMALL_MODEL[SIZED[name]]}; real models: {REAL_MODEL[SIZED[name]]}"
-
-
-def parse_ks(text: str) -> list[int]:
-    """The k of --k, in rising order; none for ""."""
-    parts = text.split(",") if text else []
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ValueError(f"--k {text}: needs whole numbers of at least 1, with commas between them")
-    return sorted({int(part) for part in parts})
 
 
 def check_ks(ks: Sequence[int], samples: int, source: str) -> None:
@@ -249,22 +228,8 @@ def open_samples(options: EvalOptions, problems: Sequence[Problem], ks: Sequence
     return samples
 
 
-def compare_files(options: EvalOptions) -> int:
-    with bad_input_is_one_line("eval.py"):
-        check_files(options)
-        pair = compare.read_pair(*map(Path, options.compare))
-        found = compare.compare(*pair, parse_ks(options.k) or POWERS)
-    print(f"A: {options.compare[0]}\nB: {options.compare[1]}\n{len(pair[0])} problems\n\n{compare.to_text(*found)}")
-    if options.json:
-        record = {"files": options.compare, "problems": len(pair[0]), **compare.to_record(*found)}
-        write_text(Path(options.json), json.dumps(record, indent=2) + "\n")
-    return 0
-
-
 def main(arguments: list[str] | None = None) -> int:
     options = parse(EvalOptions, arguments, "eval.py", __doc__.split("\n")[0], default_of)
-    if options.compare:
-        return compare_files(options)
     with ExitStack() as stack:
         with bad_input_is_one_line("eval.py"):
             check(options)
@@ -282,7 +247,9 @@ def main(arguments: list[str] | None = None) -> int:
     splits = summarize_splits(problems, greedy, sampled, options.split, ks or POWERS)
     if samples and greedy:
         print("one sample a problem: taken for the greedy answers")
-    print(to_text(problems, splits, ks or SHOWN))
+    print(to_text(splits, ks or SHOWN))
+    if text := note(options.data, problems):
+        print(text)
     if options.json:
         write_text(Path(options.json), json.dumps({"options": vars(options), "splits": splits}, indent=2) + "\n")
     if options.per_problem:

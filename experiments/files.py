@@ -15,6 +15,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_output(flag: str, path: str) -> None:
+    """ValueError if an option names a file that cannot be written ("" names none). Ask before the work it is for."""
+    if path and not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{flag} {path}: its directory does not exist")
+    if path and Path(path).is_dir():
+        raise ValueError(f"{flag} {path}: is a directory")
+
+
 def remember(path: Path, text: str, what: str) -> None:
     """Writes a file of the cache, and the directories above it. Where that cannot be done it is told on stderr, and is
     no error: `what` has to be run again another time."""

@@ -17,7 +17,7 @@ from experiments import threads  # noqa: F401 - first: it must come before torch
 from data.problems import Problem
 from data.prompts import RULES, read_answer
 from experiments.inputs.policy import PROMPTS, Policy, load_policy
-from experiments.inputs.problems import load_splits
+from experiments.inputs.problems import read_splits
 from experiments.inputs.references import shorten
 from experiments.options import (
     EMBEDDED,
@@ -186,7 +186,7 @@ def paint(piece: str, credit: float, shares: bool, largest: float) -> str:
 
 
 def find_problem(options: ScoreOptions) -> Problem:
-    problems = load_splits(options.data, ["all"], None, 1, options.allow_weak_sandbox, skip_broken=True)["all"]
+    problems = read_splits(options.data, ["all"], None, 1, options.allow_weak_sandbox, skip_broken=True)["all"]
     for problem in problems:
         if str(problem.task_id) == options.problem:
             return problem

@@ -11,8 +11,8 @@ from data.problems import Problem
 from experiments.eval import evaluate
 from experiments.inputs.policy import Policy, answer, reference_rollouts
 from experiments.report.run_directory import RunDirectory
-from experiments.report.summary import summarize, summarize_splits
-from experiments.rollouts.judge import Referee, describe, locate, make_answers, reward_rollouts
+from experiments.report.summary import summarize_splits
+from experiments.rollouts.judge import Referee, describe, has_passed, locate, make_answers, reward_rollouts
 from experiments.rollouts.metrics import length_metrics, reward_metrics
 from experiments.settings import RunOptions
 from rewards import schedule
@@ -252,7 +252,7 @@ class Training:
 
     def look_at_valid(self) -> float:
         greedy, _ = self.evaluate("valid", samples=0)
-        return summarize(greedy, [])["greedy_pass@1"]
+        return sum(map(has_passed, greedy)) / len(greedy)
 
     def evaluate(self, split: str, samples: int, progress=lambda done: None) -> tuple[list[Rollout], list[Rollout]]:
         return evaluate(

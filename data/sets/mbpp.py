@@ -14,6 +14,7 @@ It is published in two shapes, of which `read` knows the first and `read_sanitiz
     one JSON list of objects: source_file, task_id, prompt, code, test_imports, test_list
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.problems import Problem, check_unique, find_entry_point, get, get_strings, parse_python, read_lines, read_list
@@ -46,6 +47,16 @@ def read_sanitized(path: Path) -> list[Problem]:
 def split_of(task_id: int) -> str:
     """The split that a task of MBPP belongs to; "" for a number that is not one of its tasks."""
     return next((name for name, numbers in SPLITS.items() if task_id in numbers), "")
+
+
+def describe_splits(problems: Sequence[Problem]) -> str:
+    """How many of these problems of MBPP+, which has problems of all splits, RL may have trained on: one line."""
+    splits = [problem.split for problem in problems]
+    return (
+        f"of these problems {splits.count('train')} have ids that MBPP trains on (601 to 974), and "
+        f"{splits.count('test')} ids of its test split (11 to 510). After training on the former, report only the "
+        "latter: --split test"
+    )
 
 
 def _problem(record: dict, text: str, setup: str, where: str) -> Problem:

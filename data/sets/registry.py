@@ -5,7 +5,7 @@ Nothing is downloaded here: `python experiments/fetch.py NAME` does that, once, 
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,13 @@ SOURCES = {
         "APPS+: its problems that ask for a function", "MIT", 7413, _APPS_PLUS, apps.read_plus_functions
     ),
 }
+
+SHOTS = {"mbpp": (2, 3, 4), "mbpp-sanitized": (2, 3, 4)}  # task_ids that few-shot prompts show, as in MBPP's paper
+
+
+def note(name: str, problems: Sequence[Problem]) -> str:
+    """What a reader of figures on these problems of the set must know, in one line; "" if nothing."""
+    return mbpp.describe_splits(problems) if name == "mbppplus" else ""
 
 
 def cache_directory() -> Path:

@@ -8,7 +8,7 @@ import pytest
 from data.sets.registry import SOURCES
 from experiments.inputs import problems as problem_sets
 from experiments.inputs.policy import open_tokenizer
-from experiments.inputs.problems import fit_prompts, ids_of, load_splits, open_problems, shots
+from experiments.inputs.problems import fit_prompts, ids_of, open_problems, read_splits, shots
 from experiments.options import EMBEDDED, checkpoint_path
 
 
@@ -102,7 +102,7 @@ def test_expected_outputs_reach_the_problems_of_a_split(tmp_path):
     }
     path = tmp_path / "plus.jsonl"
     write(path, [plus | {"task_id": "Mbpp/11"}, plus | {"task_id": "Mbpp/601"}])
-    (problem,) = load_splits("mbppplus", ["test"], path, 1, False)["test"]
+    (problem,) = read_splits("mbppplus", ["test"], path, 1, False)["test"]
     assert problem.task_id == "Mbpp/11"
     assert problem.base_tests == 2
     assert [test.replace("double", "f") for test in problem.test_list] == [
