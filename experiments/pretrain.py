@@ -18,9 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from experiments import threads  # first: it must come before torch
-
-# isort: split
 import torch
 import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -31,6 +28,7 @@ from data.prompts import build_prompt
 from data.sets.registry import load_problems
 from experiments.inputs.memory import check_room
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
+from experiments.setup import use_threads
 from rl.files.config import read_config
 from rl.model import Decoder, ModelConfig, init_model, load_model, pad_right, save_model
 
@@ -263,7 +261,7 @@ def main(arguments: list[str] | None = None) -> int:
         check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
-        threads.use(options.threads, options.width)
+        use_threads(options.threads, options.width)
         torch.manual_seed(options.seed)
         texts = read_texts(options)
         model, tokenizer = make_model(options, texts)

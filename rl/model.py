@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from rl.files.config import ModelConfig, config_fields, read_config, read_json
+from rl.files.config import check_window as check_window
 
 # packing and prefix ----------------------------------------------------------------------------------------
 

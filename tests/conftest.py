@@ -55,16 +55,16 @@ def few_problems(tmp_path_factory):
 def quick_runs():
     """Runs in this process without what takes longer than their steps: no curves, and one sandbox and one pair of
     analysers for all of them. tests/experiments/test_run.py has runs with all of it."""
-    from experiments import run  # here, as they load slowly and few tests need them
-    from experiments.rollouts import judge as referee
+    from experiments import run  # here, as it loads slowly and few tests need it
+    from experiments.rollouts import judge
 
-    class KeptReferee(referee.Referee):
-        """One that outlives the run that it is lent to."""
+    class KeptJudges(judge.Judges):
+        """Judges that outlive the run."""
 
         def __exit__(self, *exception):
             pass
 
-    with referee.start_referee(2, 1.0, allow_weak=False) as started, pytest.MonkeyPatch.context() as patch:
+    with judge.start_judges(2, 1.0, allow_weak=False) as started, pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "draw_curves", lambda *_: None)
-        patch.setattr(run, "start_referee", lambda *_: KeptReferee(started.judge, started.analyst))
+        patch.setattr(run, "start_judges", lambda *_: KeptJudges(started.sandbox, started.analyst))
         yield

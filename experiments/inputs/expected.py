@@ -20,7 +20,7 @@ from data.sets.evalplus import Expected, Record, literal
 from data.sets.registry import cache_directory
 from experiments.files import recall, remember
 from experiments.inputs.references import Broken, describe_failure, leave_out, run_with_bar, shorten
-from experiments.rollouts.judge import start_judge
+from experiments.rollouts.judge import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 2  # of the cache file
@@ -45,7 +45,7 @@ def expected_outputs(
     known = recall(cache, "the canonical solutions")
     missing, broken = [record for record in records if record.task_id not in known], []
     if missing:
-        with start_judge(slots, WIDE, allow_weak) as judge:
+        with start_sandbox(slots, WIDE, allow_weak) as judge:
             fresh, broken = run_solutions(missing, judge)
         if fresh:
             known |= fresh

@@ -28,7 +28,7 @@ ONE_INPUT = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj
 ADVICE = {  # if there is less memory than the run takes, by its largest part
     "stays": "--dtype bf16, --critic lora or linear, or a smaller model",
     "sampler": "a smaller --group-size, --prompts, --eval-samples or --max-new-tokens",
-    "learner": "--gradient-checkpointing yes, a smaller --microbatch-tokens or --max-new-tokens",
+    "learner": "--gradient-checkpointing, a smaller --microbatch-tokens or --max-new-tokens",
 }
 CONTROL_GROUP = (  # files of versions 2 and 1: limit, used; and which field of memory.stat is cache
     ("memory.max", "memory.current", "inactive_file"),
@@ -77,28 +77,34 @@ class Load:
     minibatches: int = 1
     microbatch_rows: int = 128
     microbatch_tokens: int = 0
-    gradient_checkpointing: str = "no"
+    gradient_checkpointing: bool = False
     lora_rank: int = 8
-    lora_targets: tuple[str, ...] = TARGETS
+    lora_targets: str = "all"
     critic: str | None = None
     reference_adapter: bool = False
     sampled: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return TARGETS if self.lora_targets == "all" else tuple(self.lora_targets.split(","))
+
 
 def read_load(options, prompt_tokens: int, chunk: int) -> Load:
-    """The load of run.py's resolved options. An evaluation samples `chunk` problems together."""
-    same = {item.name for item in fields(Load)} & vars(options).keys() - {"lora_targets"}
+    """The load of run.py's options. An evaluation samples `chunk` problems together."""
+    own = options.algorithm
     reference = {"start": options.adapter, "base": ""}.get(options.reference, options.reference)
     problems = min(chunk, options.eval_problems or chunk)
     batches = [(problems, 1), (problems, options.eval_samples), (options.prompts, options.group_size)]
-    if options.algo == "sft":  # its steps sample nothing
+    values = {item.name: getattr(options, item.name) for item in fields(Load) if hasattr(options, item.name)}
+    if options.algo == "sft":  # a step samples nothing and learns one or two solutions of each problem
         del batches[2]
+        values["group_size"] = 2 if own.solutions == "both" else 1
     rows = [(min(MAX_ROWS, prompts * size), size) for prompts, size in batches if size]
     return Load(
-        **{name: getattr(options, name) for name in same},
+        **values,
         prompt_tokens=prompt_tokens,
-        lora_targets=TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(",")),
-        reference_adapter=bool(options.kl_coef and reference),
+        critic=getattr(own, "critic", None),
+        reference_adapter=bool(getattr(own, "kl_coef", 0.0) and reference),
         sampled=tuple((-(-count // size), count) for count, size in rows),
     )
 
@@ -124,7 +130,7 @@ def linear_shapes(config: ModelConfig) -> dict[str, torch.Size]:
 def count_adapter(config: ModelConfig, load: Load) -> int:
     """Parameters of all LoRA layers: R (in + out) each."""
     shapes = linear_shapes(config)
-    return config.num_hidden_layers * load.lora_rank * sum(sum(shapes[name]) for name in load.lora_targets)
+    return config.num_hidden_layers * load.lora_rank * sum(sum(shapes[name]) for name in load.targets)
 
 
 def total(part: dict[str, int]) -> int:
@@ -157,7 +163,7 @@ def sampler(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[st
     s, shapes, fused, before = BYTES[load.dtype], linear_shapes(config), 0, prompts * load.prompt_tokens
     for group in ONE_INPUT:  # rl/decoding.py's `fuse` copies small matrices
         elements = sum(shapes[name].numel() for name in group)
-        if elements <= FUSED_ELEMENTS and (s == FP32 or not set(group) & set(load.lora_targets)):
+        if elements <= FUSED_ELEMENTS and (s == FP32 or not set(group) & set(load.targets)):
             fused += config.num_hidden_layers * elements * s
     keys = config.num_hidden_layers * config.num_key_value_heads * config.head_dim * s  # of a token; values likewise
     # Of a token: input and output of a block; gate, up, silu(gate); an adapter's output, and the same scaled.
@@ -212,15 +218,15 @@ def passes(config: ModelConfig, load: Load, prompts: int, rows: int, s: int) -> 
     # A block keeps of a token: inputs of norms and LoRA layers in fp32 (a copy for each layer if s is less), gate, up,
     # silu(gate), q and attention's output; and of a key that is seen: key and value, repeated for each query head.
     groups = ONE_INPUT if s == FP32 else [(name,) for name in shapes]
-    adapted = [shapes[group[0]][1] for group in groups if set(group) & set(load.lora_targets)]
+    adapted = [shapes[group[0]][1] for group in groups if set(group) & set(load.targets)]
     norms = 2 * config.hidden_size + (queries + keys if config.qk_norm else 0)
-    inputs = norms + sum(adapted) + len(load.lora_targets) * load.lora_rank
+    inputs = norms + sum(adapted) + len(load.targets) * load.lora_rank
     both = ((before, before), (own, seen))  # the prompts go through the model first
     kept = [tokens * (FP32 * inputs + s * (3 * inner + 2 * queries)) + 2 * ks * queries * s for tokens, ks in both]
     # The backward pass adds gradients of the MLP; or of keys and values, when the MLP's tensors are gone.
     more = [max(n * inner * (FP32 + s), 2 * ks * queries * s - n * inner * (FP32 + 3 * s)) for n, ks in both]
     prefix, mask = 2 * layers * before * keys * s, seen * load.max_new_tokens * s  # the prompts' keys and values
-    if load.gradient_checkpointing in ("no", False):
+    if not load.gradient_checkpointing:
         return layers * sum(kept) + prefix + mask, more[1]
     # A block keeps its input only and is computed again. Gradients of the prefix replace the completions' inputs.
     stream = layers * config.hidden_size * s

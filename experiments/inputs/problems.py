@@ -16,7 +16,7 @@ from data.sets.registry import OWN, SHOTS, SOURCES, STDIN, cache_directory, find
 from experiments.inputs.download import fetch
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.references import check_references
-from experiments.rollouts.judge import start_judge
+from experiments.rollouts.judge import start_sandbox
 
 
 def open_problems(
@@ -52,7 +52,7 @@ def open_problems(
     every = {problem.task_id: problem for problems in found.values() for problem in problems}
     kept = check_references(
         list(every.values()),
-        lambda limits: start_judge(slots, limits, allow_weak),
+        lambda limits: start_sandbox(slots, limits, allow_weak),
         cpu_seconds=cpu_seconds,
         skip_broken=skip_broken,
     )

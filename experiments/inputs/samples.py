@@ -37,7 +37,8 @@ def read_samples(path: Path, problems: Sequence[Problem], others: Collection[int
         if task_id in wanted:
             prefix = wanted[task_id].stub if field == "completion" else ""
             index = len(samples[task_id])
-            samples[task_id].append(Rollout(task_id, index, [], [], [], "", text, (0, len(text), False), prefix=prefix))
+            program = (0, len(text), False)
+            samples[task_id].append(Rollout(task_id, index, [], [], [], "", text, program=program, prefix=prefix))
     empty = [task_id for task_id, found in samples.items() if not found]
     if empty:
         raise ValueError(

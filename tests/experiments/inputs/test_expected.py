@@ -57,7 +57,7 @@ def no_sandbox(monkeypatch):
     def refuse(*_):
         raise AssertionError("a sandbox was started")
 
-    return lambda: monkeypatch.setattr(expected, "start_judge", refuse)
+    return lambda: monkeypatch.setattr(expected, "start_sandbox", refuse)
 
 
 def test_outputs_and_problems(data):

@@ -22,9 +22,9 @@ from experiments.inputs.memory import (
     peak,
     read_load,
 )
-from experiments.inputs.policy import load_policy
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED
-from experiments.settings import RunOptions, resolve
+from experiments.settings import read_options
 from rl.learner import Learner, Settings
 from rl.lora import TARGETS, add_lora, lora_parameters
 from rl.model import Decoder, ModelConfig, init_model
@@ -47,7 +47,7 @@ def test_parameters_are_counted_exactly(config, targets):
         assert count_base(config) == sum(p.numel() for p in model.parameters())
     model = init_model(config, seed=0)
     add_lora(model, rank=3, alpha=6, targets=targets)
-    load = Load(1, 1, 1, 1, lora_rank=3, lora_targets=targets)
+    load = Load(1, 1, 1, 1, lora_rank=3, lora_targets=",".join(targets))
     assert count_adapter(config, load) == sum(p.numel() for p in lora_parameters(model))
 
 
@@ -63,8 +63,8 @@ def test_a_known_model_has_its_published_size():
     [
         (QWEN3, {}),
         (QWEN3, {"dtype": "bf16"}),
-        (QWEN2, {"dtype": "bf16", "gradient_checkpointing": "yes"}),
-        (QWEN2, {"microbatch_tokens": 400, "gradient_checkpointing": "yes"}),
+        (QWEN2, {"dtype": "bf16", "gradient_checkpointing": True}),
+        (QWEN2, {"microbatch_tokens": 400, "gradient_checkpointing": True}),
         (LLAMA, {"microbatch_rows": 2, "dtype": "bf16"}),
         (DEEP, {"prompts": 2, "group_size": 8, "prompt_tokens": 20, "max_new_tokens": 120}),
         (DEEP, {"prompts": 1, "group_size": 12, "prompt_tokens": 250, "max_new_tokens": 20, "lora_rank": 32}),
@@ -99,12 +99,12 @@ def test_microbatches_are_as_the_learner_cuts_them(rows, tokens, minibatches):
 
 def test_what_costs_memory_raises_the_estimate():
     """An option that the estimate does not look at, so that it promises what it cannot keep."""
-    load = Load(16, 8, 300, 512, dtype="bf16", gradient_checkpointing="yes", sampled=((16, 128),))
+    load = Load(16, 8, 300, 512, dtype="bf16", gradient_checkpointing=True, sampled=((16, 128),))
     before = estimate(QWEN3_06B, load)
     dearer = {
         "stays": [{"lora_rank": 16}, {"dtype": "fp32"}, {"critic": "lora"}, {"critic": "copy"}],
         "sampler": [{"sampled": ((64, 512),)}, {"max_new_tokens": 1024}, {"prompt_tokens": 900}],
-        "learner": [{"gradient_checkpointing": "no"}, {"max_new_tokens": 1024}, {"prompt_tokens": 900}],
+        "learner": [{"gradient_checkpointing": False}, {"max_new_tokens": 1024}, {"prompt_tokens": 900}],
     }
     dearer["stays"].append({"reference_adapter": True})
     for name, changes in dearer.items():
@@ -120,7 +120,7 @@ def test_a_real_model_needs_checkpointing_and_no_second_copy_of_its_weights():
     """Activations of all blocks at once, or weights that are there twice, which put a small card out of reach."""
     load = Load(16, 8, 300, 512, dtype="bf16", microbatch_tokens=16384, lora_rank=16, sampled=((16, 128),))
     assert peak(estimate(QWEN3_06B, load)) > 40e9
-    saving = estimate(QWEN3_06B, replace(load, gradient_checkpointing="yes"))
+    saving = estimate(QWEN3_06B, replace(load, gradient_checkpointing=True))
     assert peak(saving) < 12e9
     assert sum(saving["learner"].values()) < 4e9
     for dtype in ("fp32", "bf16"):
@@ -133,7 +133,12 @@ CPU = torch.device("cpu")
 
 
 def resolved(**changes):
-    return resolve(RunOptions(**{"device": "cpu", **changes}), small=False)
+    """The options of a run of a real model."""
+    arguments = ["--device", "cpu"]
+    for name, value in changes.items():
+        flag = "--" + name.replace("_", "-")
+        arguments += [flag if value else f"--no-{flag[2:]}"] if isinstance(value, bool) else [flag, str(value)]
+    return read_options(arguments, "", lambda options: False)
 
 
 def table_of(options, prompt_tokens, left, monkeypatch):
@@ -166,7 +171,7 @@ def test_the_table_adds_up(monkeypatch):
         ({"dtype": "fp32", "group_size": 2, "prompts": 1, "max_new_tokens": 8, "eval_samples": 0}, "--dtype bf16"),
         ({"group_size": 2, "prompts": 1, "max_new_tokens": 8, "eval_problems": 1}, "smaller model"),
         ({"algo": "ppo", "critic": "copy"}, "--critic lora"),
-        ({"gradient_checkpointing": "no"}, "--gradient-checkpointing yes"),
+        ({"gradient_checkpointing": False}, "--gradient-checkpointing"),
         ({"microbatch_tokens": 0, "minibatches": 1, "eval_samples": 0}, "--microbatch-tokens"),
         ({"group_size": 16}, "--group-size"),
         ({"group_size": 2, "eval_samples": 16}, "--eval-samples"),
@@ -200,8 +205,8 @@ def test_options_reach_the_estimate():
     load = read_load(options, 321, 32)
     assert (load.prompts, load.group_size, load.prompt_tokens, load.max_new_tokens) == (3, 5, 321, 512)
     assert (load.minibatches, load.microbatch_rows, load.microbatch_tokens) == (4, 7, 900)
-    assert (load.lora_rank, load.lora_targets, load.dtype) == (4, ("q_proj", "o_proj"), "fp32")
-    assert load.gradient_checkpointing == "yes"
+    assert (load.lora_rank, load.targets, load.dtype) == (4, ("q_proj", "o_proj"), "fp32")
+    assert load.gradient_checkpointing is True
     assert not load.reference_adapter  # the base alone costs nothing
     options.reference = "start"
     assert not read_load(options, 321, 32).reference_adapter  # it starts without one
@@ -242,13 +247,15 @@ def write(root, files):
 
 def test_a_model_larger_than_memory_is_refused_before_it_is_read(monkeypatch):
     """A process that the kernel kills without a word, half an hour after the start."""
-    needed = 4 * sum(parameter.numel() for parameter in load_policy(EMBEDDED, "", "cpu", "fp32").model.parameters())
+    policy = open_policy(EMBEDDED)
+    load_weights(policy, "", "cpu", "fp32")
+    needed = 4 * sum(parameter.numel() for parameter in policy.model.parameters())
     monkeypatch.setattr(memory, "available_memory", lambda device: needed)
-    load_policy(EMBEDDED, "", "cpu", "fp32")
+    load_weights(policy, "", "cpu", "fp32")
     monkeypatch.setattr(memory, "available_memory", lambda device: needed - 1)
     monkeypatch.setattr("experiments.inputs.policy.load_model", None)  # not called: opening a file maps it into memory
     with pytest.raises(ValueError, match="data/tiny: 1 M parameters take 0.00 GB"):
-        load_policy(EMBEDDED, "", "cpu", "fp32")
+        load_weights(policy, "", "cpu", "fp32")
     monkeypatch.setattr(memory, "available_memory", lambda device: 1_192_099_840)
     check_room("here", QWEN3_06B, CPU, torch.bfloat16)
     with pytest.raises(ValueError, match="^here: 596 M parameters take 2.38 GB in float32, cpu has 1.19 GB left$"):

@@ -7,7 +7,7 @@ import pytest
 
 from data.sets.registry import SOURCES
 from experiments.inputs import problems as problem_sets
-from experiments.inputs.policy import open_tokenizer
+from experiments.inputs.policy import open_policy
 from experiments.inputs.problems import fit_prompts, ids_of, open_problems, read_splits, shots
 from experiments.options import EMBEDDED, checkpoint_path
 
@@ -153,6 +153,6 @@ def test_the_tokenizer_opens_without_the_weights(tmp_path):
     """A dry run of a model that is larger than memory, which has to load it to count its prompts."""
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((checkpoint_path(EMBEDDED) / name).read_bytes())
-    tokenizer, asking = open_tokenizer(tmp_path, "auto", False, "first", "style", ())
-    assert asking.style == "docstring"
-    assert tokenizer("x = 1").input_ids
+    policy = open_policy(str(tmp_path))
+    assert policy.asking.style == "docstring"
+    assert policy.tokenizer("x = 1").input_ids

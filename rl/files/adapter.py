@@ -1,0 +1,1 @@
+from rl.lora import load_adapter, save_adapter  # noqa

@@ -1,0 +1,1 @@
+from rl.model import load_model, open_tensors, save_model  # noqa
