@@ -30,7 +30,8 @@ from experiments.inputs.memory import check_room
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
 from experiments.setup import use_threads
 from rl.files.config import read_config
-from rl.model import Decoder, ModelConfig, init_model, load_model, pad_right, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import Decoder, ModelConfig, init_model, pad_right
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding for libraries
 

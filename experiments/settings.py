@@ -31,7 +31,8 @@ from experiments.options import (
 )
 from experiments.rollouts.metrics import STEADY, STEADY_GROUPS
 from experiments.rollouts.reward import CREDITS
-from rewards.expression import COMPONENTS, PAPERS as NAMED
+from rewards.expression import COMPONENTS
+from rewards.expression import PAPERS as NAMED
 from rewards.schedule import RECIPES, parse_schedule
 from rl.lora import TARGETS
 from rl.sample import DECODERS
@@ -136,10 +137,10 @@ def read_options(arguments: Sequence[str] | None, description: str, is_small) ->
     defaults, so the command line is then read again.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    check_alone(arguments)
     algo = named_algorithm(arguments)
     options = parse_run(arguments, description, algo or RunOptions.algo, real=False, show_rare=algo is not None)
     if options.resume:
-        check_alone(options, algo)
         return options
     with bad_input_is_one_line("run.py"):
         check_combinations(options)
@@ -220,12 +221,12 @@ def flags_of(module) -> set[str]:
     return flags | {f"--no-{flag_of(item.name)[2:]}" for item in items if item.metadata["kind"] is bool}
 
 
-def check_alone(options: RunOptions, algo: str | None) -> None:
-    """--resume takes no other option: exits with status 2 for the first one that was given."""
-    same = RunOptions(resume=options.resume)
-    given = [flag_of(i.name) for i in options_of(RunOptions) if getattr(options, i.name) != getattr(same, i.name)]
-    if algo or given:
-        fail("run.py", f"{'--algo' if algo else given[0]}: --resume takes every option from the run; give it alone")
+def check_alone(arguments: Sequence[str]) -> None:
+    """--resume takes no other option: exits with status 2 for the first one."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    others = [flag for flag in flags if flag not in ("--resume", "--help")]
+    if "--resume" in flags and others:
+        fail("run.py", f"{others[0]}: --resume takes every option from the run; give it alone")
 
 
 def from_record(record: dict) -> RunOptions:

@@ -54,7 +54,7 @@ class Critic(nn.Module):
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float | None:
-    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is a perfect critic, 0 a constant one. None if the
+    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is perfect, 0 a constant critic. None if the
     returns differ by round-off only."""
     values, returns = values[mask.bool()], returns[mask.bool()]
     if float(returns.std()) <= 1e-5 * (1 + float(returns.abs().max())):

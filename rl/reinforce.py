@@ -14,12 +14,13 @@ step per batch (--minibatches 1 --epochs 1, the defaults here).
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from rl.credit import token_advantages
 from rl.learner import Learner
 from rl.loss import Totals
-from rl.rollout import Batch, reward_table
+from rl.rollout import Batch, has_spread, reward_table
 
 ON_POLICY, GROUPED = True, False  # learns from own samples; compares no samples of one prompt
 DEFAULTS = {"minibatches": 1}
@@ -35,8 +36,12 @@ class Options:
 
 
 def batch_advantages(rewards: Tensor) -> Tensor:
-    """A_i: (N, G) -> (N, G). Example: rewards [[0, 1], [1, 1]] give [[-0.75, 0.25], [0.25, 0.25]]."""
-    return rewards - rewards.mean()
+    """A_i: (N, G) -> (N, G). A batch whose rewards are all equal gets exactly zero.
+
+    Example: rewards [[0, 1], [1, 1]] give [[-0.75, 0.25], [0.25, 0.25]].
+    """
+    spread = has_spread(rewards.reshape(1, -1))  # (1,): the mean of equal floats is rounded
+    return torch.where(spread, rewards - rewards.mean(), 0.0)
 
 
 def policy_loss(log_probs: Tensor, batch: Batch, totals: Totals, options: Options) -> tuple[Tensor, dict]:

@@ -15,10 +15,9 @@ from pathlib import Path
 import torch
 
 from rl.decoding import FUSED_ELEMENTS
-from rl.files.config import ModelConfig
 from rl.logprobs import CHUNK_ELEMENTS
 from rl.lora import TARGETS
-from rl.model import Decoder
+from rl.model import Decoder, ModelConfig
 from rl.sample import CHOOSE_ELEMENTS, MAX_ROWS
 
 FP32 = 4  # bytes of a number that is fp32 whatever the weights are

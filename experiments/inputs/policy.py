@@ -16,6 +16,7 @@ from experiments.options import check_choice
 from rl import credit
 from rl.files.adapter import load_adapter
 from rl.files.config import read_config, read_json
+from rl.files.token_bytes import leading_spaces, token_bytes
 from rl.files.weights import load_model
 from rl.model import Decoder
 
@@ -91,8 +92,8 @@ def open_policy(
         asking = replace(asking, in_thought=text.rstrip().endswith("<think>"))
     elif thinking:
         raise ValueError(f"--thinking: is for prompts through a chat template, and the style here is {asking.style}")
-    vocabulary = credit.token_bytes(tokenizer, read_config(directory).vocab_size)
-    eos_ids, spaces = read_eos(directory, tokenizer), credit.leading_spaces(tokenizer)
+    vocabulary = token_bytes(tokenizer, read_config(directory).vocab_size)
+    eos_ids, spaces = read_eos(directory, tokenizer), leading_spaces(tokenizer)
     return Policy(directory, tokenizer, asking, eos_ids, vocabulary, spaces, decoder=decoder)
 
 

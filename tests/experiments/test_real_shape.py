@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from data.sets.registry import EMBEDDED
 from experiments.inputs.memory import Load, estimate, peak
-from rl.files.config import ModelConfig, config_fields
-from rl.model import Decoder
+from rl.files.config import config_fields
+from rl.model import Decoder, ModelConfig
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ModelConfig(
