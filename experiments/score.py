@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data.problems import Problem
-from data.prompts import RULES, read_answer
+from data.programs import read_answer
+from data.prompts import RULES
 from experiments.inputs.policy import PROMPTS, Policy, open_policy
 from experiments.inputs.problems import read_splits
 from experiments.inputs.references import shorten

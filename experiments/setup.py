@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from data.problems import Problem
-from data.prompts import write_answer
+from data.programs import write_answer
 from experiments.inputs.hub import find_checkpoint
 from experiments.inputs.policy import Policy, load_weights, open_policy
 from experiments.inputs.problems import fit_prompts, open_problems, shots

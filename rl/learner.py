@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rl.critic import Critic
 from rl.logprobs import completion_logprobs
 from rl.lora import lora_parameters
 from rl.loss import Totals
@@ -57,7 +56,7 @@ class Learner:
         model: Decoder,
         settings: Settings,
         reference: Decoder | None = None,
-        critic: Critic | None = None,
+        critic: nn.Module | None = None,
         critic_lr: float = 0.0,
     ):
         self.model, self.settings, self.reference, self.critic = model, settings, reference, critic

@@ -40,12 +40,12 @@ def mbppplus_file():
 @pytest.fixture(scope="session")
 def few_problems(tmp_path_factory):
     """A few of the embedded problems: quick to read, and few enough for a second pass over them within six steps."""
-    from data.sets.registry import EMBEDDED
+    from data.sets.registry import EMBEDDED_DIRECTORY
 
     path = tmp_path_factory.mktemp("few") / "problems.jsonl"
     chosen = []
     for split, count in (("train", 13), ("valid", 3), ("test", 3)):
-        lines = (EMBEDDED / f"{split}.jsonl").read_text().splitlines()
+        lines = (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_text().splitlines()
         chosen += lines[:: len(lines) // count][:count]
     path.write_text("".join(line + "\n" for line in chosen))
     return path

@@ -74,7 +74,7 @@ def _fetch_file(source: Source, file: File, path: Path, origin: str | Path, unch
             digests = f"its sha256 is {found}, and should be {' or '.join(expected)}"
             raise ValueError(f"{origin}: altered, cut short or newer: {digests}; --unchecked takes it")
         try:
-            (source.read or evalplus.read_records)(part)  # EvalPlus's problems need the sandbox, its records do not
+            (source.read or evalplus.read_tasks)(part)  # EvalPlus's problems need the sandbox, its records do not
         except ValueError as error:
             raise ValueError(str(error).replace(str(part), str(origin))) from None
         with _one_line(f"the cache {path.parent}"):

@@ -16,11 +16,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.sets.evalplus import Expected, Record, literal
+from data.problems import literal
+from data.sets.evalplus import EvalPlusTask, Expected
 from data.sets.registry import cache_directory
 from experiments.files import recall, remember
 from experiments.inputs.references import Broken, describe_failure, leave_out, run_with_bar, shorten
-from experiments.rollouts.judge import start_sandbox
+from experiments.inputs.tasks import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 2  # of the cache file
@@ -30,7 +31,7 @@ TOO_LARGE = ("ReplyTooLarge", "MemoryError")
 
 
 def expected_outputs(
-    path: Path, records: Sequence[Record], slots: int = 2, allow_weak: bool = False, skip_broken: bool = False
+    path: Path, records: Sequence[EvalPlusTask], slots: int = 2, allow_weak: bool = False, skip_broken: bool = False
 ) -> dict[str, Expected]:
     """By task_id: what the canonical solution returns on each input, and its CPU time.
 
@@ -58,7 +59,7 @@ def expected_outputs(
     return found
 
 
-def run_solutions(records: Sequence[Record], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
+def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
     """Runs each solution on its inputs. Returns the fields of Expected by task_id, with outputs as JSON texts, and the
     tasks whose solution fails, in the order of the records."""
     outcomes = run_with_bar(judge, [calls_of(record) for record in records], "expected outputs")
@@ -77,13 +78,13 @@ def run_solutions(records: Sequence[Record], judge: Sandbox) -> tuple[dict[str, 
     return found, broken
 
 
-def calls_of(record: Record, left_out: Sequence[int] = ()) -> Task:
+def calls_of(record: EvalPlusTask, left_out: Sequence[int] = ()) -> Task:
     """The solution, with one test for each input that is not left out, which only calls it."""
     calls = tuple(record.call(index) for index in range(len(record.inputs)) if index not in left_out)
     return Task(record.code, tests=calls, entry_point=record.entry_point, want_values=True)
 
 
-def read_outcome(record: Record, outcome: Outcome) -> dict | Broken:
+def read_outcome(record: EvalPlusTask, outcome: Outcome) -> dict | Broken:
     """The fields of Expected; Broken if a call did not return, or returned no plain data."""
     outputs, left_out = [], []
     for index, verdict in enumerate(outcome.tests):
@@ -100,7 +101,7 @@ def read_outcome(record: Record, outcome: Outcome) -> dict | Broken:
     return {"outputs": outputs, "left_out": left_out, "cpu_seconds": outcome.cpu_seconds}
 
 
-def find_mistake(record: Record, verdict: Verdict, outcome: Outcome) -> str:
+def find_mistake(record: EvalPlusTask, verdict: Verdict, outcome: Outcome) -> str:
     """Why a call gave no expected output, in a few words; "" if it gave one."""
     if verdict.word != "passed":
         return describe_failure(verdict, outcome)

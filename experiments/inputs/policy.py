@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from data.problems import Problem
-from data.prompts import CHATS, OWN_SHOTS, RULES, STYLES, Asking, build_messages, build_prompt
+from data.prompts import CHATS, OWN_SHOTS, RULES, STYLES, PromptFormat, build_messages, build_prompt
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
 from experiments.inputs.memory import check_room
 from experiments.options import check_choice
@@ -39,7 +39,7 @@ class Policy:
 
     directory: Path  # of the checkpoint
     tokenizer: PreTrainedTokenizerBase
-    asking: Asking
+    asking: PromptFormat
     eos_ids: tuple[int, ...]  # tokens that end an answer
     vocabulary: list[bytes]  # the bytes of each token
     leading_spaces: int  # that the tokenizer removes from the start of a text
@@ -85,7 +85,7 @@ def open_policy(
     tokenizer = load_tokenizer(directory)
     check_choice("extract", extract, RULES)
     check_choice("stop", stop, STOPS)
-    asking = Asking(choose_style(prompt, directory, tokenizer), thinking, extract, stop == "style", tuple(shots))
+    asking = PromptFormat(choose_style(prompt, directory, tokenizer), thinking, extract, stop == "style", tuple(shots))
     if asking.style in CHATS:
         # Fails now for a bad template, and shows whether the prompt ends within a thought.
         text = render_chat(tokenizer, OWN_SHOTS[0], asking)
@@ -134,7 +134,7 @@ def choose_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: Asking) -> list[int]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> list[int]:
     """A chat template writes all special tokens itself. A plain prompt gets the tokens that the tokenizer puts in front
     (Llama 3's beginning of sequence), but none behind it: the answer continues the text."""
     if asking.style in CHATS:
@@ -150,7 +150,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: 
     )
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: Asking) -> str:
+def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> str:
     """The prompt by the tokenizer's chat template, up to the start of the answer. ValueError if the template fails.
 
     `enable_thinking` is Qwen3's switch, `date_string` Llama 3.2's; other templates ignore them.

@@ -16,7 +16,7 @@ from data.sets.registry import OWN, SHOTS, SOURCES, STDIN, cache_directory, find
 from experiments.inputs.download import fetch
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.references import check_references
-from experiments.rollouts.judge import start_sandbox
+from experiments.inputs.tasks import start_sandbox
 
 
 def open_problems(
@@ -71,7 +71,7 @@ def read_splits(
     if not lacks_outputs(name):
         return {split: load_problems(name, split, given) for split in splits}
     (path,) = find(name, "all", given)
-    records = evalplus.read_records(path)
+    records = evalplus.read_tasks(path)
     expected = expected_outputs(path, records, slots, allow_weak, skip_broken)
     counts = {task_id: len(one.left_out) for task_id, one in expected.items() if one.left_out}
     if counts:
@@ -87,7 +87,7 @@ def ids_of(name: str, given: Path | None) -> list[int | str]:
     if not lacks_outputs(name):
         return [problem.task_id for problem in load_problems(name, "all", given)]
     (path,) = find(name, "all", given)
-    return [record.task_id for record in evalplus.read_records(path)]
+    return [record.task_id for record in evalplus.read_tasks(path)]
 
 
 def lacks_outputs(name: str) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from data.problems import Problem
-from data.prompts import continues_stub, end_marks, has_ended, read_answer, write_answer
+from data.programs import end_marks, has_ended, read_answer, write_answer
+from data.prompts import continues_stub
 from experiments.inputs.policy import Policy
 from rl.rollout import Rollout
 from rl.sample import Completion, sample

@@ -15,15 +15,14 @@ from rl import grpo, gspo, ppo, reinforce, rloo
 from rl.credit import (
     decode,
     dense_rewards,
-    leading_spaces,
     limit_charges,
     mask_tokens,
     scale_losses,
     spread_spans,
     token_advantages,
-    token_bytes,
     token_values,
 )
+from rl.files.token_bytes import leading_spaces, token_bytes
 from rl.loss import Totals
 from rl.rollout import Rollout, make_batch, reward_table
 

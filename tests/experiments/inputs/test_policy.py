@@ -8,7 +8,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from data.problems import Problem
-from data.prompts import DOCSTRING, OWN_SHOTS, Asking, build_messages, build_prompt, has_ended
+from data.programs import has_ended
+from data.prompts import DOCSTRING, OWN_SHOTS, PromptFormat, build_messages, build_prompt
 from data.sets.registry import load_problems
 from experiments import score
 from experiments.inputs import policy as policies
@@ -52,7 +53,7 @@ def make_checkpoint(tmp_path_factory):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    texts = [FUNCTION.code, build_messages(FUNCTION, Asking("chat"))[0]["content"]]
+    texts = [FUNCTION.code, build_messages(FUNCTION, PromptFormat("chat"))[0]["content"]]
     special = [END, BOS, "<|im_start|>"]
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
@@ -109,12 +110,12 @@ def test_auto(make_checkpoint, checkpoint):
     assert load(make_checkpoint(prompt="securecode")).asking.style == "securecode"
     assert load(EMBEDDED).asking == DOCSTRING
     given = load(checkpoint, prompt="docstring", extract="longest", stop="eos", shots=OWN_SHOTS[:1]).asking
-    assert given == Asking("docstring", False, "longest", False, OWN_SHOTS[:1])
+    assert given == PromptFormat("docstring", False, "longest", False, OWN_SHOTS[:1])
 
 
 def test_chat_prompts(checkpoint):
     """A second beginning of sequence, a turn that is closed at once, or a thought in spite of no thinking."""
-    request = build_messages(FUNCTION, Asking("chat"))[0]["content"]
+    request = build_messages(FUNCTION, PromptFormat("chat"))[0]["content"]
     asked = f"{BOS}<|im_start|>user\n{request}{END}\n<|im_start|>assistant\n"
     plain, thinking = load(checkpoint), load(checkpoint, thinking=True)
     assert prompt_text(plain, FUNCTION) == f"{asked}<think>\n\n</think>\n\n"
@@ -200,7 +201,7 @@ PIECES += ["<think>", "</think>\n", "`", "\n", " "]
 
 @pytest.mark.parametrize(
     "asking",
-    [Asking("chat"), Asking("chat", in_thought=True), Asking("few-shot"), Asking("docstring")],
+    [PromptFormat("chat"), PromptFormat("chat", in_thought=True), PromptFormat("few-shot"), PromptFormat("docstring")],
     ids=["chat", "thought", "few-shot", "stub"],
 )
 def test_stop_is_what_the_whole_text_says(asking):

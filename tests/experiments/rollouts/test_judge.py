@@ -6,7 +6,7 @@ import random
 import pytest
 
 from data.problems import Problem
-from data.prompts import extract_program
+from data.programs import extract_program
 from data.sets.registry import load_problems
 from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED
