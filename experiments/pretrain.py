@@ -27,7 +27,7 @@ from data.embedded.corpus import write_examples
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
 from experiments.inputs.memory import check_room
-from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
+from experiments.options import EMBEDDED, bad_input_is_one_line, checkpoint_path, option, parse
 from experiments.setup import use_threads
 from rl.files.config import read_config
 from rl.files.weights import load_model, save_model
@@ -49,12 +49,12 @@ class PretrainOptions:
     data: str = option(
         "", "learn the train problems of this source, 'security' or a file; otherwise the corpus", "corpus"
     )
-    epochs: int = option(1, "passes over the corpus or the problems", "corpus")
-    examples: int = option(64_000, "worked examples in the corpus", "corpus")
-    vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus")
+    epochs: int = option(1, "passes over the corpus or the problems", "corpus", least=1)
+    examples: int = option(64_000, "worked examples in the corpus", "corpus", least=1)
+    vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus", least=300)
     width: int = option(128, "hidden size, a multiple of 64", "model")
-    layers: int = option(4, "decoder layers", "model")
-    batch_tokens: int = option(2000, "tokens an optimizer step", "training")
+    layers: int = option(4, "decoder layers", "model", least=1)
+    batch_tokens: int = option(2000, "tokens an optimizer step", "training", least=1)
     lr: float = option(4e-3, "peak learning rate of AdamW (embedding, norms)", "training")
     muon_lr: float = option(0.02, "peak learning rate of Muon (weight matrices)", "training")
     prompt_weight: float = option(0.05, "weight of the prompt's own tokens in the loss", "training")
@@ -258,8 +258,6 @@ def train(model, batches: list[list], options: PretrainOptions) -> None:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(PretrainOptions, arguments, "pretrain.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("pretrain.py"):
-        check_at_least(options, 1, "examples", "layers", "batch_tokens", "epochs")
-        check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
         use_threads(options.threads, options.width)

@@ -78,14 +78,10 @@ class Load:
     microbatch_tokens: int = 0
     gradient_checkpointing: bool = False
     lora_rank: int = 8
-    lora_targets: str = "all"
+    lora_targets: tuple[str, ...] = TARGETS
     critic: str | None = None
     reference_adapter: bool = False
     sampled: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        return TARGETS if self.lora_targets == "all" else tuple(self.lora_targets.split(","))
 
 
 def read_load(options, prompt_tokens: int, chunk: int) -> Load:
@@ -95,6 +91,7 @@ def read_load(options, prompt_tokens: int, chunk: int) -> Load:
     problems = min(chunk, options.eval_problems or chunk)
     batches = [(problems, 1), (problems, options.eval_samples), (options.prompts, options.group_size)]
     values = {item.name: getattr(options, item.name) for item in fields(Load) if hasattr(options, item.name)}
+    values["lora_targets"] = TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(","))
     if options.algo == "sft":  # a step samples nothing and learns one or two solutions of each problem
         del batches[2]
         values["group_size"] = 2 if own.solutions == "both" else 1
@@ -129,7 +126,7 @@ def linear_shapes(config: ModelConfig) -> dict[str, torch.Size]:
 def count_adapter(config: ModelConfig, load: Load) -> int:
     """Parameters of all LoRA layers: R (in + out) each."""
     shapes = linear_shapes(config)
-    return config.num_hidden_layers * load.lora_rank * sum(sum(shapes[name]) for name in load.targets)
+    return config.num_hidden_layers * load.lora_rank * sum(sum(shapes[name]) for name in load.lora_targets)
 
 
 def total(part: dict[str, int]) -> int:
@@ -162,7 +159,7 @@ def sampler(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[st
     s, shapes, fused, before = BYTES[load.dtype], linear_shapes(config), 0, prompts * load.prompt_tokens
     for group in ONE_INPUT:  # rl/decoding.py's `fuse` copies small matrices
         elements = sum(shapes[name].numel() for name in group)
-        if elements <= FUSED_ELEMENTS and (s == FP32 or not set(group) & set(load.targets)):
+        if elements <= FUSED_ELEMENTS and (s == FP32 or not set(group) & set(load.lora_targets)):
             fused += config.num_hidden_layers * elements * s
     keys = config.num_hidden_layers * config.num_key_value_heads * config.head_dim * s  # of a token; values likewise
     # Of a token: input and output of a block; gate, up, silu(gate); an adapter's output, and the same scaled.
@@ -217,9 +214,9 @@ def passes(config: ModelConfig, load: Load, prompts: int, rows: int, s: int) -> 
     # A block keeps of a token: inputs of norms and LoRA layers in fp32 (a copy for each layer if s is less), gate, up,
     # silu(gate), q and attention's output; and of a key that is seen: key and value, repeated for each query head.
     groups = ONE_INPUT if s == FP32 else [(name,) for name in shapes]
-    adapted = [shapes[group[0]][1] for group in groups if set(group) & set(load.targets)]
+    adapted = [shapes[group[0]][1] for group in groups if set(group) & set(load.lora_targets)]
     norms = 2 * config.hidden_size + (queries + keys if config.qk_norm else 0)
-    inputs = norms + sum(adapted) + len(load.targets) * load.lora_rank
+    inputs = norms + sum(adapted) + len(load.lora_targets) * load.lora_rank
     both = ((before, before), (own, seen))  # the prompts go through the model first
     kept = [tokens * (FP32 * inputs + s * (3 * inner + 2 * queries)) + 2 * ks * queries * s for tokens, ks in both]
     # The backward pass adds gradients of the MLP; or of keys and values, when the MLP's tensors are gone.

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import NoneType
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 from data.problems import Problem, get, read_lines
 from experiments.report.pass_at_k import pass_at_k
@@ -37,7 +38,7 @@ class ProblemResult:
     base_c: int | None
     stages: dict[str, int]
     error_types: dict[str, int]
-    mean_length: float
+    mean_length: float | int
     length_unit: str
 
     @property
@@ -131,18 +132,8 @@ def groups(items: Sequence, name: str) -> dict[str, list]:
 # The file of --per-problem --------------------------------------------------------------------------------------
 
 KINDS = {  # of each field in JSON
-    "task_id": (int, str),
-    "split": str,
-    "tier": str,
-    "greedy": (bool, NoneType),
-    "n": int,
-    "c": int,
-    "base_greedy": (bool, NoneType),
-    "base_c": (int, NoneType),
-    "stages": dict,
-    "error_types": dict,
-    "mean_length": (float, int),
-    "length_unit": str,
+    name: get_args(hint) if isinstance(hint, UnionType) else get_origin(hint) or hint
+    for name, hint in get_type_hints(ProblemResult).items()
 }
 
 

@@ -47,7 +47,7 @@ def test_parameters_are_counted_exactly(config, targets):
         assert count_base(config) == sum(p.numel() for p in model.parameters())
     model = init_model(config, seed=0)
     add_lora(model, rank=3, alpha=6, targets=targets)
-    load = Load(1, 1, 1, 1, lora_rank=3, lora_targets=",".join(targets))
+    load = Load(1, 1, 1, 1, lora_rank=3, lora_targets=targets)
     assert count_adapter(config, load) == sum(p.numel() for p in lora_parameters(model))
 
 
@@ -205,7 +205,7 @@ def test_options_reach_the_estimate():
     load = read_load(options, 321, 32)
     assert (load.prompts, load.group_size, load.prompt_tokens, load.max_new_tokens) == (3, 5, 321, 512)
     assert (load.minibatches, load.microbatch_rows, load.microbatch_tokens) == (4, 7, 900)
-    assert (load.lora_rank, load.targets, load.dtype) == (4, ("q_proj", "o_proj"), "fp32")
+    assert (load.lora_rank, load.lora_targets, load.dtype) == (4, ("q_proj", "o_proj"), "fp32")
     assert load.gradient_checkpointing is True
     assert not load.reference_adapter  # the base alone costs nothing
     options.reference = "start"
