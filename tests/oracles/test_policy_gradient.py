@@ -131,8 +131,8 @@ def test_expected_gradient_of_reinforce_is_the_exact_one_less_the_baselines_own_
     """A baseline of the group, one without the sample itself, or one that bends the gradient.
 
     All batches of `size` sequences of each prompt are enumerated, as the baseline is the mean of both prompts' rewards.
-    In closed form: of the B rows' R_i - 1/B sum_j R_j, only R_i - R_i / B depends on row i, so (B - 1)/B of the gradient
-    is left; and 1/2 of a mean over two prompts.
+    In closed form: of the B rows' R_i - 1/B sum_j R_j, only R_i - R_i / B depends on row i, so (B - 1)/B of the
+    gradient is left; and 1/2 of a mean over two prompts.
     """
     rows = PROMPTS * size
     policy, prompt = POLICY.clone().requires_grad_(), torch.arange(rows) // size

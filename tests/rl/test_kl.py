@@ -207,7 +207,7 @@ def test_penalty_in_the_reward_is_a_number():
 
 
 def test_penalized_rewards_are_rewards_less_the_whole_completions_kl():
-    """A KL with the wrong sign, a mean over tokens in place of the sum, or another row's; a reference needed for beta 0.
+    """A KL with the wrong sign, a mean over tokens in place of the sum, another row's; a reference needed for beta 0.
 
     Two prompts of two completions; the KLs of their tokens, k1, sum to 0.5, -0.25, 1.0 and 0.0.
     """
