@@ -59,18 +59,9 @@ class StressOptions:
 class Figure:
     """One row of the table. `bar`: the largest value that is allowed, or None."""
 
-    part: str
     name: str
     value: float
     bar: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        return self.bar is not None and self.value > self.bar
-
-    def row(self) -> tuple[str, ...]:
-        value = f"{self.value:,.1f}" if isinstance(self.value, float) else f"{self.value:,}"
-        return self.part, self.name, value, "" if self.bar is None else f"{self.bar:g}", "MISSED" if self.missed else ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -80,13 +71,16 @@ def main(arguments: list[str] | None = None) -> int:
             raise ValueError(f"needs Linux with /proc; this is {sys.platform}")
         check_at_least(options, 0, "soak", "faults", "fuzz", "replies")
         check_at_least(options, 1, "slots")
-    figures = []
+    rows = []
     for part in (soak, faults, fuzz, replies):
-        if getattr(options, part.__name__):
-            figures += part(options, random.Random(f"{options.seed} {part.__name__}"))
-    rows = [figure.row() for figure in figures]
+        name = part.__name__
+        for figure in part(options, random.Random(f"{options.seed} {name}")) if getattr(options, name) else []:
+            value = f"{figure.value:,.1f}" if isinstance(figure.value, float) else f"{figure.value:,}"
+            bar = "" if figure.bar is None else f"{figure.bar:g}"
+            missed = "MISSED" if figure.bar is not None and figure.value > figure.bar else ""
+            rows.append((name, figure.name, value, bar, missed))
     print(BenchTable("", ("part", "figure", "value", "at most", ""), rows).text())
-    return 1 if any(figure.missed for figure in figures) else 0
+    return 1 if any(missed for *_, missed in rows) else 0
 
 
 # Programs with known outcomes --------------------------------------------------------------------------------------
@@ -242,16 +236,16 @@ def soak(options: StressOptions, r: random.Random) -> list[Figure]:
         open_after = count_descriptors(after)
     grown = [after[pid] - before[pid] for pid in before.keys() & after.keys()]
     return [
-        Figure("soak", "programs", len(knowns)),
-        Figure("soak", "programs/s", len(knowns) / seconds),
-        Figure("soak", "results lost", len(knowns) - len(outcomes), 0),
-        Figure("soak", "results wrong or swapped", count_wrong(knowns, outcomes), 0),
-        Figure("soak", "memory of all processes, MB", sum(after.values())),
-        Figure("soak", "largest growth of a process, MB", max(grown, default=0.0), MEMORY_BAR_MB),
-        Figure("soak", "descriptors more than before", open_after - open_before, 0),
-        Figure("soak", "processes more, fewer or replaced", len(before.keys() ^ after.keys()), 0),
-        Figure("soak", "processes left after the end", left_running(after), 0),
-        Figure("soak", "our own descriptors more", count_descriptors([os.getpid()]) - own_before, 0),
+        Figure("programs", len(knowns)),
+        Figure("programs/s", len(knowns) / seconds),
+        Figure("results lost", len(knowns) - len(outcomes), 0),
+        Figure("results wrong or swapped", count_wrong(knowns, outcomes), 0),
+        Figure("memory of all processes, MB", sum(after.values())),
+        Figure("largest growth of a process, MB", max(grown, default=0.0), MEMORY_BAR_MB),
+        Figure("descriptors more than before", open_after - open_before, 0),
+        Figure("processes more, fewer or replaced", len(before.keys() ^ after.keys()), 0),
+        Figure("processes left after the end", left_running(after), 0),
+        Figure("our own descriptors more", count_descriptors([os.getpid()]) - own_before, 0),
     ]
 
 
@@ -273,12 +267,12 @@ def faults(options: StressOptions, r: random.Random) -> list[Figure]:
         sandbox.run([known(r, 0, hangs=False).task])  # raises if no slot starts any more
     lost = sum(outcome.error_type == "SlotLost" for outcome in outcomes.values())
     return [
-        Figure("faults", "programs", len(knowns)),
-        *(Figure("faults", f"killed: {name}", count) for name, count in killed.items()),
-        Figure("faults", "results lost", len(knowns) - len(outcomes), 0),
-        Figure("faults", "results given up (SlotLost)", lost, 0),
-        Figure("faults", "results wrong or swapped", count_wrong(knowns, outcomes), 0),
-        Figure("faults", "processes left after the end", left_running(seen), 0),
+        Figure("programs", len(knowns)),
+        *(Figure(f"killed: {name}", count) for name, count in killed.items()),
+        Figure("results lost", len(knowns) - len(outcomes), 0),
+        Figure("results given up (SlotLost)", lost, 0),
+        Figure("results wrong or swapped", count_wrong(knowns, outcomes), 0),
+        Figure("processes left after the end", left_running(seen), 0),
     ]
 
 
@@ -323,17 +317,17 @@ def judge_unknowing(part: str, options: StressOptions, programs: list[str]) -> l
         for index in indices[:5]:
             print(f"{what}: {programs[index]!r}", file=sys.stderr)
     return [
-        Figure(part, "programs", len(programs)),
-        Figure(part, "programs/s", len(programs) / seconds),
-        Figure(part, "that compile", sum(outcome.stage > Stage.SYNTAX_ERROR for outcome in found)),
-        Figure(part, "that return something", sum(outcome.stage >= Stage.OUTPUT for outcome in found)),
-        Figure(part, "tampering noticed", sum(outcome.tamper is not None for outcome in found)),
-        Figure(part, "results lost", len(programs) - len(outcomes), 0),
-        Figure(part, "judges or zygotes crashed", len(lost) + len(set(before) ^ set(after)), 0),
-        Figure(part, "judge out of time", sum(outcome.timeout == "judge" for outcome in found), 0),
-        Figure(part, "hangs beyond the limits", sum(outcome.seconds > longest for outcome in found), 0),
-        Figure(part, "tests passed", len(won), 0),
-        Figure(part, "processes left after the end", left_running({*before, *after}), 0),
+        Figure("programs", len(programs)),
+        Figure("programs/s", len(programs) / seconds),
+        Figure("that compile", sum(outcome.stage > Stage.SYNTAX_ERROR for outcome in found)),
+        Figure("that return something", sum(outcome.stage >= Stage.OUTPUT for outcome in found)),
+        Figure("tampering noticed", sum(outcome.tamper is not None for outcome in found)),
+        Figure("results lost", len(programs) - len(outcomes), 0),
+        Figure("judges or zygotes crashed", len(lost) + len(set(before) ^ set(after)), 0),
+        Figure("judge out of time", sum(outcome.timeout == "judge" for outcome in found), 0),
+        Figure("hangs beyond the limits", sum(outcome.seconds > longest for outcome in found), 0),
+        Figure("tests passed", len(won), 0),
+        Figure("processes left after the end", left_running({*before, *after}), 0),
     ]
 
 

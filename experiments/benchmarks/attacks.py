@@ -121,9 +121,6 @@ def attack_task(program: str, mode: str) -> Task:
     return Task(program, cases=CASES, tolerance=1e-6)
 
 
-# Scoring -----------------------------------------------------------------------------------------------------------
-
-
 def misjudged(attack: Attack, stage: int, passed: int) -> str | None:
     """What is wrong about our verdict, in words: more than the program earns, or for a control also less. Else None.
 
@@ -157,9 +154,6 @@ def verdict(attack: Attack, record: dict, system: str) -> str | None:
         (record["flooded"], f"{record['flooded'] >> 20} MiB in the driver's output"),
     )
     return next((text for happened, text in harms if happened), None)
-
-
-# Running -----------------------------------------------------------------------------------------------------------
 
 
 def attack_wins(corpus: Sequence[Attack], python: str) -> BenchTable:

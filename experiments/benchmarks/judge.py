@@ -93,9 +93,11 @@ def read_sets(data: str) -> dict[str, list[Problem]]:
         with open(data, encoding="utf-8") as lines:
             name = "HumanEval" if '"canonical_solution"' in lines.readline() else "MBPP"
         return {name: load_problems(name.lower(), "all", Path(data))}
-    if data and not Path(data).is_dir():
-        raise ValueError(f"--data {data}: no such file or directory")
-    return {name: load_problems(name.lower(), "all", Path(data, name.lower()) if data else None) for name in SETS}
+    directories = {name: Path(data, name.lower()) if data else None for name in SETS}
+    for directory in directories.values():
+        if directory and not directory.is_dir():
+            raise ValueError(f"--data {data}: no directory {directory}")
+    return {name: load_problems(name.lower(), "all", directory) for name, directory in directories.items()}
 
 
 def judge_references(sets: dict[str, list[Problem]], slots: int) -> tuple[dict[str, list[int | str]], dict[str, float]]:

@@ -37,9 +37,6 @@ _DRIVER_SECONDS = 18.0
 _FLOOD_BYTES = 16 << 20
 
 
-# Loaders: each returns a function from a job to whether it passes, or LACKS_MODE -------------------------------------
-
-
 def load_evalplus():
     from evalplus.eval import PASS, untrusted_check
 
@@ -112,9 +109,6 @@ def time_jobs(name: str) -> None:
             answer["results"].append((passed, time.perf_counter() - start))
     with answers:
         json.dump(answer, answers)
-
-
-# The watcher -------------------------------------------------------------------------------------------------------
 
 
 def watch(name: str) -> None:

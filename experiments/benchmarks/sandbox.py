@@ -89,9 +89,6 @@ def measure_section(section: str, options: SandboxBenchOptions, corpus: Sequence
     return {"throughput": throughput, "scaling": scaling, "latency": latency, "layers": layer_costs}[section](options)
 
 
-# Programs ----------------------------------------------------------------------------------------------------------
-
-
 def make_jobs(count: int, first: int = 0) -> list[dict]:
     """Jobs (see peers.py): reference programs of the embedded problems with three assertions each.
 
@@ -119,9 +116,6 @@ def job_tasks(count: int, first: int = 0) -> list[Task]:
     """The same jobs for our sandbox."""
     jobs = make_jobs(count, first)
     return [Task(job["program"], tests=tuple(job["tests"]), entry_point=job["entry_point"]) for job in jobs]
-
-
-# Running -----------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -159,9 +153,6 @@ def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
     """Median and 99th percentile (the smallest value that is at least as large as 99 %), in milliseconds."""
     values = sorted(value * 1000 for value in seconds)
     return statistics.median(values), values[-(-99 * len(values) // 100) - 1]
-
-
-# The tables --------------------------------------------------------------------------------------------------------
 
 
 def throughput(options: SandboxBenchOptions) -> BenchTable:
@@ -254,7 +245,7 @@ def layer_costs(options: SandboxBenchOptions) -> BenchTable:
             except RuntimeError as error:
                 impossible.append((label, str(error).partition("\n")[0][:80], ""))
         seconds: dict[str, list[float]] = {label: [] for label in sandboxes}
-        for number in range(-1, options.programs * options.repeats // slice_size // 3):
+        for number in range(-1, max(1, options.programs * options.repeats // slice_size // 3)):
             tasks = job_tasks(slice_size, 1 + number * slice_size)
             # The first sandbox after the making of the programs finds cold caches: take turns.
             turn = number % len(sandboxes)
@@ -266,9 +257,6 @@ def layer_costs(options: SandboxBenchOptions) -> BenchTable:
     saved = {label: f"{p50['all layers'] - p50[label]:.2f}" for label in p50} | {"all layers": ""}
     rows = [(label, f"{p50[label]:.2f}", saved[label]) for label in p50]
     return BenchTable("layers", ("layers", "p50 ms", "saved ms"), [*rows, *impossible], "One core, one slot.")
-
-
-# Writing -----------------------------------------------------------------------------------------------------------
 
 
 def _part(name: str) -> re.Pattern:
