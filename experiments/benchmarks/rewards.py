@@ -1,20 +1,20 @@
-"""What judging costs: tests, Ruff and Bandit over a batch of completions, against a process of each for every one.
+"""The cost of judging a batch of completions: tests, Ruff and Bandit, and one process for each completion.
 
-    python experiments/bench.py rewards                        128 embedded reference solutions
-    python experiments/bench.py rewards --data PATH --json     a JSON-lines file in the shape of MBPP; one JSON object
+    python experiments/bench.py rewards                128 embedded reference solutions
+    python experiments/bench.py rewards --data PATH    a JSON-lines file in MBPP's format
 
-Four ways, in rounds that alternate between them, nothing known from before:
+Four ways, in rounds that alternate between them, without cached results:
 
     tests     the sandbox alone
-    analysis  Ruff and Bandit alone, as the trainer has them (rewards/linters/pool.py)
+    analysis  Ruff and Bandit alone, as in training (rewards/linters/pool.py)
     both      the two side by side, as in training
-    naive     one `ruff` and one `bandit` process for each completion, one after the other, without the tests. On
-              --naive completions only, as it is slow; its cost for one does not depend on their number
+    naive     one `ruff` and one `bandit` process for each completion, one after the other, without the tests; slow,
+              so for --naive completions only
 
-Reference solutions stand in for completions: all of them parse, so nothing is left out early. Milliseconds are elapsed
-time for one completion, the median of the rounds. Then the share of a training step: --steps steps of the embedded
-default with as many samples, every other one with the batch judged and analysed while the samples are being written, as
-run.py does it, and the others without; the share is what the former take longer. Run it on an otherwise free machine.
+Reference solutions stand for completions: all of them parse, so no check ends early. Milliseconds are elapsed time for
+one completion, the median of the rounds. Then the share of a training step: --steps steps of the embedded default with
+the batch judged and analysed during sampling, as in run.py, alternate with as many steps without; the share is the
+additional time. Use an otherwise free machine.
 """
 
 import json
@@ -23,29 +23,25 @@ import subprocess  # nosec B404
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import threads  # first: it must come before torch
-
-# isort: split
 from data.problems import Problem
 from data.sets.registry import load_problems
-from experiments.benchmarks.sandbox import Table, as_text, machine
-from experiments.inputs.policy import answer, load_policy
+from experiments.benchmarks.tools import BenchTable, describe_machine
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.inputs.tasks import make_task
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, option, parse
-from experiments.settings import RunOptions, lora_targets, resolve
+from experiments.rollouts.sample import sample_rollouts
+from experiments.settings import RunOptions
+from experiments.setup import use_threads
 from rewards.linters.pool import SELECT, Analyst, find_ruff
 from rewards.linters.worker import RUFF_OPTIONS
 from rl import gspo
 from rl.learner import Learner, Settings
 from rl.lora import add_lora
 from sandbox import Sandbox, Task
-
-PROGRAM_NAME = "bench.py rewards"
-WAYS = ("tests", "analysis", "both", "naive")
 
 
 @dataclass
@@ -55,41 +51,34 @@ class RewardsBenchOptions:
     repeats: int = option(5, "rounds")
     slots: int = option(2, "slots of the sandbox")
     workers: int = option(1, "processes for Bandit")
-    naive: int = option(16, "completions that the naive way is measured on")
-    steps: int = option(20, "training steps for the share of a step; 0 leaves it out")
-    json: bool = option(False, "print one JSON object")
+    naive: int = option(16, "completions for the naive way")
+    steps: int = option(20, "training steps of each kind for the share of a step; 0 skips it")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    options = parse(RewardsBenchOptions, arguments, PROGRAM_NAME, __doc__.splitlines()[0])
-    with bad_input_is_one_line(PROGRAM_NAME):
+    options = parse(RewardsBenchOptions, arguments, "bench.py rewards", __doc__.splitlines()[0])
+    with bad_input_is_one_line("bench.py rewards"):
         check_at_least(options, 1, "completions", "repeats", "slots", "workers", "naive")
         check_at_least(options, 0, "steps")
-        tasks = make_tasks(load_problems(options.data, "all"), options.completions)
-    seconds = measure(tasks, options)
-    with_rewards, without = measure_steps(tasks, options) if options.steps else (0.0, 0.0)
-    if options.json:
-        steps = {"step_seconds": {"with": with_rewards, "without": without}} if options.steps else {}
-        print(json.dumps(asdict(options) | {"machine": machine()} | as_record(seconds) | steps))
-        return
-    print(f"{machine()}\n\n{as_text(as_table(seconds, options))}")
+        tasks = reference_tasks(load_problems(options.data, "all"), options.completions)
+    print(f"{describe_machine()}\n\n{cost_table(measure(tasks, options), options).text()}")
     if options.steps:
+        with_rewards, without = measure_steps(tasks, options)
         share = 1 - without / with_rewards
         print(f"\na training step: {with_rewards:.3f} s, without rewards {without:.3f} s: their share is {share:.1%}")
 
 
-def make_tasks(problems: Sequence[Problem], count: int) -> list[Task]:
-    """Reference solutions with their tests, evenly spaced over the problems, no two of them equal."""
+def reference_tasks(problems: Sequence[Problem], count: int) -> list[Task]:
+    """Reference solutions with their tests, evenly spaced over the problems. All programs differ."""
     tasks = []
     for number in range(count):
         problem = problems[number * len(problems) // count]
-        program = f"{problem.code.rstrip()}\n# {number}\n"
-        tasks.append(make_task(problem, program))
+        tasks.append(make_task(problem, f"{problem.code.rstrip()}\n# {number}\n"))
     return tasks
 
 
 def measure(tasks: Sequence[Task], options: RewardsBenchOptions) -> dict[str, list[float]]:
-    """For each way the seconds for one completion, round by round."""
+    """Seconds for one completion by way, one value a round."""
     programs = [task.program for task in tasks]
     few = programs[: options.naive]
     with Sandbox(options.slots, allow_weak=True) as judge, Analyst(options.workers, cache=0) as analyst:
@@ -99,34 +88,36 @@ def measure(tasks: Sequence[Task], options: RewardsBenchOptions) -> dict[str, li
             judge.run(tasks)
             pending.results()
 
-        ways: dict[str, tuple[Callable[[], object], int]] = {
+        ways = {
             "tests": (lambda: judge.run(tasks), len(tasks)),
             "analysis": (lambda: analyst.run(programs), len(tasks)),
             "both": (both, len(tasks)),
             "naive": (lambda: [analyse_naively(program) for program in few], len(few)),
         }
         seconds: dict[str, list[float]] = {way: [] for way in ways}
-        for round_number in range(options.repeats + 1):
+        for repeat in range(options.repeats + 1):
             for way, (run, count) in ways.items():
                 start = time.perf_counter()
                 run()
-                if round_number:  # the first is a warm-up
+                if repeat:  # the first is a warm-up
                     seconds[way].append((time.perf_counter() - start) / count)
     return seconds
 
 
 def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[float, float]:
-    """Median seconds of a GSPO step of the embedded default, with the tasks judged and analysed and without.
+    """Median seconds of a GSPO step of the embedded default, with and without judging and analysing the tasks.
 
-    The model's own answers are thrown away, for the tasks to be the same in every step; each one that ends starts one.
+    The tasks stand for the model's own completions, so that every step judges the same programs: each completion that
+    ends submits one task.
     """
-    run = resolve(RunOptions(algo="gspo", steps=2 * options.steps, lr=1e-9, prompts=len(tasks) // 8 or 1))
-    policy = load_policy(EMBEDDED, "", "cpu", "fp32")
-    threads.use(0, policy.model.config.hidden_size)
-    add_lora(policy.model, run.lora_rank, run.lora_alpha, lora_targets(run), run.seed)
-    names = set(Settings.__dataclass_fields__)
-    learner = Learner(policy.model, Settings(**{n: v for n, v in asdict(run).items() if n in names and v is not None}))
-    problems = load_problems("embedded", "train")[: run.prompts]
+    run = RunOptions()
+    policy = open_policy(EMBEDDED)
+    load_weights(policy, "", "cpu", "fp32")
+    use_threads(0, policy.model.config.hidden_size)
+    add_lora(policy.model, run.lora_rank, run.lora_alpha)
+    settings = Settings(lr=1e-9, steps=2 * options.steps, minibatches=run.minibatches, warmup=run.warmup)
+    learner = Learner(policy.model, settings)
+    problems = load_problems("embedded", "train")[: len(tasks) // run.group_size or 1]
     programs = [task.program for task in tasks]
     seconds: dict[bool, list[float]] = {True: [], False: []}
     began = 0.0
@@ -141,7 +132,7 @@ def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[
                 batches.append(judge.submit([left.pop() for _ in fresh if left]))
 
             rewarded = step % 2 == 0
-            rollouts = answer(
+            rollouts = sample_rollouts(
                 policy,
                 problems,
                 seed=0,
@@ -163,12 +154,12 @@ def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[
         def log(_batch: object, _metrics: object) -> None:
             seconds[(learner.step - 1) % 2 == 0].append(time.perf_counter() - began)
 
-        gspo.train(learner, collect, log, run)
+        gspo.train(learner, collect, log, gspo.Options())
     return statistics.median(seconds[True]), statistics.median(seconds[False])
 
 
 def analyse_naively(program: str) -> tuple[list, list]:
-    """The reports of Ruff and Bandit, each from a process of its own."""
+    """The reports of Ruff and Bandit, each from its own process."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "program.py")
         path.write_bytes(program.encode())
@@ -179,20 +170,13 @@ def analyse_naively(program: str) -> tuple[list, list]:
     return json.loads(style), json.loads(security)["results"]
 
 
-def as_record(seconds: dict[str, list[float]]) -> dict:
-    """Medians in milliseconds for one completion, and how many times the naive way costs ours."""
-    medians = {way: statistics.median(seconds[way]) * 1000 for way in WAYS}
-    ratios = {f"naive/{way}": medians["naive"] / medians[way] for way in ("analysis", "both")}
-    return {"milliseconds": medians, "ratios": ratios}
-
-
-def as_table(seconds: dict[str, list[float]], options: RewardsBenchOptions) -> Table:
-    record = as_record(seconds)
-    rows = []
-    for way in WAYS:
-        ratio = record["ratios"].get(f"naive/{way}")
-        worst = max(seconds[way]) * 1000
-        times = f"{ratio:.0f}x" if ratio else ""
-        rows.append((way, f"{record['milliseconds'][way]:.2f}", f"{worst:.2f}", times))
+def cost_table(seconds: dict[str, list[float]], options: RewardsBenchOptions) -> BenchTable:
+    """Milliseconds for one completion, and how many times the naive way costs ours."""
+    medians = {way: statistics.median(values) * 1000 for way, values in seconds.items()}
+    ratios = {way: f"{medians['naive'] / medians[way]:.0f}x" for way in ("analysis", "both")}
+    rows = [
+        (way, f"{median:.2f}", f"{max(seconds[way]) * 1000:.2f}", ratios.get(way, ""))
+        for way, median in medians.items()
+    ]
     note = f"{options.completions} completions, {options.repeats} rounds; naive: {options.naive}, without the tests."
-    return Table("rewards", ("way", "median ms", "worst ms", "naive is"), tuple(rows), note)
+    return BenchTable("rewards", ("way", "median ms", "worst ms", "naive is"), rows, note)

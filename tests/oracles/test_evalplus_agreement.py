@@ -19,11 +19,11 @@ def test_evalplus_says_the_same(mbppplus_file, tmp_path, monkeypatch):
     records = [record for record in read_tasks(mbppplus_file) if record.number in TASKS]
     assert len(records) == len(TASKS)
     problems = make_problems(records, expected_outputs(mbppplus_file, records, slots=1))
-    samples = [sample for pair in zip(records, problems, strict=True) for sample in bench.make_samples(*pair)]
-    ours = bench.judge_by_ours(samples, 1)
-    version, theirs = bench.judge_by_evalplus(samples, mbppplus_file, 1, sys.executable)
-    assert version == "0.3.1"
-    assert bench.disagreements(samples, ours, theirs) == []
-    passing = [verdict["plus"] == "pass" for verdict in theirs]
+    programs = [program for pair in zip(records, problems, strict=True) for program in bench.make_programs(*pair)]
+    assert bench.evalplus_version(sys.executable) == "0.3.1"
+    bench.judge_by_ours(programs, 1)
+    bench.judge_by_evalplus(programs, mbppplus_file, 1, sys.executable)
+    assert bench.disagreements(programs) == []
+    passing = [program.passes_evalplus("plus") for program in programs]
     assert passing.count(True) >= len(TASKS)
     assert passing.count(False) >= len(TASKS)

@@ -1,6 +1,7 @@
 """Wrong programs made of MBPP's references, which our judge has to refuse; a plain judge says which they are."""
 
 import json
+import re
 
 import pytest
 
@@ -8,8 +9,9 @@ from data.problems import Problem
 from data.sets import mbpp
 from experiments import bench
 from experiments.benchmarks import judge as bench_judge
-from experiments.benchmarks.judge import Mutant, counts, judge_mutants, plain_mutants, run_plain_judge
-from experiments.benchmarks.mutants import KINDS, mutants
+from experiments.benchmarks.judge import PLAIN_JUDGE, Mutant, count, judge_mutants, plain_mutants
+from experiments.benchmarks.mutants import MISTAKES, mutants
+from experiments.benchmarks.tools import run_script
 
 SECONDS = 0.15  # the references take milliseconds
 
@@ -20,8 +22,8 @@ def test_wrong_mutants_are_judged_failed_and_right_ones_passed(mbpp_file):
     found = judge_mutants(plain_mutants(mbpp.read(mbpp_file)[::20], 2, SECONDS), 2, SECONDS)
     assert [(m.problem.task_id, m.program) for m in found if m.wrong and m.passed] == []
     assert [(m.problem.task_id, m.program) for m in found if not m.wrong and not m.passed] == []
-    for kind in KINDS:
-        assert counts([m for m in found if m.kind == kind])["wrong"] >= 45  # were there any at all?
+    for mistake in MISTAKES:
+        assert count([m for m in found if m.mistake == mistake])["wrong"] >= 45  # were there any at all?
 
 
 def test_one_mistake_at_every_place():
@@ -54,7 +56,7 @@ def test_the_plain_judge_tells_how_a_program_ends():
     }
     tests = ["assert f(1) == 2", "assert f(2) == 3"]
     job = {"programs": list(programs), "tests": tests, "setup": "", "entry_point": "f", "least_seconds": 0.1}
-    (records,) = run_plain_judge([job])
+    (records,) = run_script(PLAIN_JUDGE, [job], {})
     assert [(record["verdicts"], record["outputs"]) for record in records] == list(programs.values())
 
 
@@ -64,17 +66,11 @@ def test_a_wrong_program_that_passes_is_named(tmp_path, monkeypatch, capsys):
     file = tmp_path / "mbpp.jsonl"
     record = {"text": "", "code": problem.code, "task_id": 2, "test_setup_code": "", "test_list": problem.test_list}
     file.write_text(json.dumps(record) + "\n")
-    bench.main(["judge", "--data", str(file), "--slots", "1", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["references"]["MBPP"]["failed"] == []
-    assert found["mutants"]["returns None"] == {
-        "mutants": 1,
-        "output changed": 1,
-        "wrong": 1,
-        "judged failed": 1,
-        "right": 0,
-        "passed": 0,
-    }
+    bench.main(["judge", "--data", str(file), "--slots", "1"])
+    rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    assert ["MBPP", "1", "1"] in [row[:3] for row in rows]  # problems, passed
+    header = ["mistake", "mutants", "output changed", "wrong", "judged failed", "right", "passed"]
+    assert ["returns None", "1", "1", "1", "1", "0", "0"] in rows[rows.index(header) :]
     passes = Mutant(problem, "returns None", problem.code, changed=True, wrong=True)
     monkeypatch.setattr(bench_judge, "plain_mutants", lambda *_: [passes])
     with pytest.raises(SystemExit) as stopped:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.attacks import DIRECTORY, TRACES, falls_short, load_attacks, task, wins
+from experiments.benchmarks.attacks import TRACES, attack_task, load_attacks, misjudged
 from sandbox import Limits, Sandbox, Stage, Task
 
-ATTACKS = load_attacks(DIRECTORY)
+ATTACKS = load_attacks(Path(__file__).parents[1] / "attacks")
 LIMITS = Limits(
     test_cpu_seconds=0.25,
     test_wall_seconds=1.0,
@@ -45,7 +45,7 @@ def run_attacks(waiting, core, found):
     with Sandbox(slots=1, limits=LIMITS) as judge:
         slot = judge._keeper.slots[0]
         for index, attack in waiting:  # shared: each thread takes the next
-            [outcome] = judge.run([task(attack)])
+            [outcome] = judge.run([attack_task(attack.program, attack.mode)])
             [after] = judge.run([honest(index)])
             found[attack.name] = outcome, after, descendants(slot.process.pid)
 
@@ -63,8 +63,7 @@ def descendants(pid):
 def test_attack(attack, verdicts):
     """Bug: an attack is paid for what it has not done, breaks its slot for the next program, or leaves a process."""
     outcome, after, processes = verdicts[attack.name]
-    assert wins(attack, outcome) is None
-    assert falls_short(attack, outcome) is None
+    assert misjudged(attack, outcome.stage, outcome.passed) is None
     assert after.stage == Stage.PASSED
     assert processes == [1, 1]
 

@@ -14,7 +14,7 @@ def test_bench_prints_both_comparisons(capsys):
     """A benchmark that has drifted from the sampler's interface, or compares unequal lengths."""
     assert bench.main(["sampler", *SMALL, "--threads", "1"]) in (None, 0)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    fixed, useful = ([line for line in lines if line[0] == name] for name in ("fixed", "useful"))
+    fixed, useful = ([line for line in lines if line[:1] == [name]] for name in ("fixed", "useful"))
     labels = ["dynamic", "static", "transformers", "ratio", "ratio"]
     assert [line[1] for line in fixed] == [line[1] for line in useful] == labels
     assert [line[-1] for line in fixed[:3]] == ["32"] * 3  # 8 rows x 4 tokens

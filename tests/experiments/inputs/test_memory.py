@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from experiments import bench
-from experiments.benchmarks.memory import BenchOptions, run
+from experiments.benchmarks.memory import MemoryBenchOptions, measure_step
 from experiments.inputs import memory
 from experiments.inputs.memory import (
     Load,
@@ -72,10 +72,10 @@ def test_a_known_model_has_its_published_size():
 )
 def test_estimate_is_near_what_a_step_takes(config, changes):
     """A tensor that the arithmetic forgets, or that the code keeps and need not."""
-    base = BenchOptions(prompts=3, group_size=4, prompt_tokens=60, max_new_tokens=50, device="cpu")
+    base = MemoryBenchOptions(prompts=3, group_size=4, prompt_tokens=60, max_new_tokens=50, device="cpu")
     options = replace(base, **changes)
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[options.dtype]
-    parts, peaks = run(options, config, torch.device("cpu"), dtype)
+    parts, peaks = measure_step(options, config, torch.device("cpu"), dtype)
     stays = sum(parts["stays"].values())
     for name, measured in peaks.items():
         assert 0.9 < sum(parts[name].values()) / (measured - stays) < 1.2, name
