@@ -128,7 +128,7 @@ def test_published_defaults(algorithm, expected):
 
 @pytest.mark.parametrize(
     ("algorithm", "name"),
-    [(a, n) for a in RATIO for n in ("clip_low", "clip_high", "warmup")]
+    [(a, n) for a in sorted(RATIO) for n in ("clip_low", "clip_high", "warmup")]
     + [("ppo", n) for n in ("value_clip", "value_coef", "gamma", "gae_lambda")]
     + [("grpo", "resample_rounds"), ("sft", "warmup")],
 )
