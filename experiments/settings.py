@@ -13,7 +13,7 @@ from experiments.options import EMBEDDED, check_at_least, check_choice, check_po
 from experiments.rollouts.judge import CREDITS
 from experiments.rollouts.metrics import STEADY, STEADY_GROUPS
 from rewards.answer import Analysis, Answer
-from rewards.expression import COMPONENTS, PAPERS, evaluate
+from rewards.expression import COMPONENTS, NAMED, evaluate
 from rewards.schedule import RECIPES, parse_schedule
 from rl import critic, grpo, gspo, kl, ppo, rloo, sft
 from rl import loss as normalizer
@@ -117,7 +117,7 @@ class RunOptions:
     reward: str = own(
         str,
         f"an expression such as '0.6*staged + 0.4*security', or phases of them, 'binary@0:50 -> staged@50:'; names: "
-        f"{', '.join([*COMPONENTS, *PAPERS, *RECIPES])} (docs/rewards.md)",
+        f"{', '.join([*COMPONENTS, *NAMED, *RECIPES])} (docs/rewards.md)",
         "what",
     )
     credit: str = own(str, f"how reward and advantage fall on tokens: {', '.join(CREDITS)}", "algorithm")

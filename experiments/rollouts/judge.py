@@ -14,9 +14,9 @@ from data.problems import Problem
 from experiments.inputs.policy import Policy
 from rewards.answer import Analysis, Answer, Span
 from rewards.components import security, style
+from rewards.executed_lines import unexecuted
 from rewards.expression import Expression, evaluate
 from rewards.linters.pool import Analyst
-from rewards.places import unexecuted
 from rl import credit
 from rl.rollout import Rollout
 from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task, WeakSandbox
