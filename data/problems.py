@@ -1,13 +1,13 @@
-"""The problem schema, and files in the shape of MBPP: one JSON object a line. Named sets are in data/sets/registry.py.
+"""The problem schema, and the reader of JSON-lines files like MBPP's. data/sets/registry.py has the named sets.
 
-A record holds `task_id` (an integer or a string, each its own), `text` (the request), `code` (a reference solution),
-`test_list` (assert statements; the prompt shows the first one) and, optionally, `test_setup_code`, `family`, `tier`,
-`split`, `support` (stand-ins for modules that the sandbox does not have) and `unsafe` (a solution that passes the
-tests, too, and that a security linter objects to). Fields of other names are not looked at.
+A record has `task_id` (an integer or a string, unique in the file), `text` (the request), `code` (a reference
+solution) and `test_list` (assert statements; the prompt shows the first). Optional fields are `test_setup_code`,
+`family`, `tier`, `split`, `support` and `unsafe`, explained at Problem. Other fields are ignored.
 """
 
 import ast
 import json
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,114 +17,95 @@ from typing import Any
 
 SPLITS = ("train", "valid", "test")
 OPTIONAL = ("test_setup_code", "family", "tier", "split", "support", "unsafe")
+MOST_DIGITS = 4000  # Python converts integers of up to 4,300 decimal digits
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One task, in one of three ways: functions with asserts, a function with one `check`, whole programs with cases.
+    """One task. Its tests are of one of three kinds: `test_list` or `check` for a function, `cases` for a program."""
 
-    task_id      its name in its set
-    text         the request
-    code         a reference solution, a whole program; "" where there is none
-    test_list    assert statements, each run and counted by itself
-    entry_point  the function that the tests call; "" where whole programs are run
-    split        train | valid | test, perhaps followed by "/unseen"; "" where the set has none
-    tier         how hard its set says that it is
-    support      stand-ins for modules that the sandbox does not have (sandbox.Task.support)
-    unsafe       a solution that passes the tests, too, and that a security linter objects to
-    check        source that defines `check(candidate)`: one test (HumanEval)
-    cases        pairs of stdin and stdout of the whole program
-    stub         code that a completion may go on from: imports, helpers, signature and docstring (HumanEval)
-    base_tests   how many of test_list are the benchmark's own; the rest are EvalPlus's. 0: all of them
-    shown        asserts that prompts show, where those of test_list are not what a person would write
-    cpu_seconds  CPU time limit of each test; 0.0 is the judge's own
-    tolerance    of numbers that are printed (cases)
-    """
-
-    task_id: int | str
-    text: str
-    code: str
-    test_list: tuple[str, ...] = ()
-    entry_point: str = ""
+    task_id: int | str  # its name in its set
+    text: str  # the request
+    code: str  # a reference solution, a whole program; "" if there is none
+    test_list: tuple[str, ...] = ()  # assert statements; each is run and counted separately
+    entry_point: str = ""  # the function that the tests call; "" for whole programs
     test_setup_code: str = ""
     family: str = ""
-    tier: str = ""
-    split: str = ""
-    support: str = ""
-    unsafe: str = ""
-    check: str = ""
-    cases: tuple[tuple[str, str], ...] = ()
-    stub: str = ""
-    base_tests: int = 0
-    shown: tuple[str, ...] = ()
-    cpu_seconds: float = 0.0
-    tolerance: float = 0.0
+    tier: str = ""  # the set's own name for the difficulty
+    split: str = ""  # train | valid | test, optionally followed by "/unseen"; "" if the set has no splits
+    support: str = ""  # stand-ins for modules that the sandbox lacks (sandbox.Task.support)
+    unsafe: str = ""  # a solution that also passes the tests, but has a security finding
+    check: str = ""  # source that defines `check(candidate)`, a single test (HumanEval)
+    cases: tuple[tuple[str, str], ...] = ()  # pairs of stdin and stdout
+    stub: str = ""  # code that a completion may continue: imports, helpers, signature and docstring (HumanEval)
+    base_tests: int = 0  # how many tests at the start of test_list are the benchmark's, not EvalPlus's; 0: all
+    shown: tuple[str, ...] = ()  # asserts for the prompt, if those of test_list are not readable
+    cpu_seconds: float = 0.0  # CPU time limit of each test; 0.0: the sandbox's own limit
+    tolerance: float = 0.0  # absolute, of printed numbers (cases)
 
     @property
     def examples(self) -> tuple[str, ...]:
-        """Asserts that a prompt may show: a benchmark's own, none of EvalPlus's."""
+        """Asserts that a prompt may show: the benchmark's own, not EvalPlus's."""
         return self.shown or self.test_list[: self.base_tests or None]
 
     @property
     def tests(self) -> tuple[str, ...]:
-        """Each test as a person may read it: an assert, the check's call, or what a case gives to the program."""
+        """Each test in readable form: an assert, the call of `check`, or the stdin of a case."""
         if self.check:
             return (f"check({self.entry_point})",)
         return self.test_list or tuple(f"stdin {stdin!r}" for stdin, _ in self.cases)
 
     @property
     def unseen(self) -> bool:
-        """Whether RL trains on no problem of this one's family."""
+        """Whether RL trains on no problem of this family."""
         return self.split.endswith("/unseen")
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Every record of a JSON-lines file in the shape above, in its order, validated."""
+    """The problems of a JSON-lines file, in file order. ValueError names file, line and field."""
     return check_unique(((where, parse_problem(record, where)) for where, record in read_lines(path)), path)
 
 
 def parse_problem(record: dict, where: str) -> Problem:
-    """One record; `where` ("file:line") starts every error."""
+    """The problem of one record; `where` ("file:line") begins every error message."""
     task_id = get(record, "task_id", (int, str), where)
     text, code = get(record, "text", str, where), get(record, "code", str, where)
     optional = {field: get(record, field, str, where) for field in OPTIONAL if field in record}
     tests = get_strings(record, "test_list", where)
     split = optional.get("split", "")
-    if split and split.removesuffix("/unseen") not in SPLITS:  # it would be a problem that is never asked
+    if split and split.removesuffix("/unseen") not in SPLITS:  # no command would ever use the problem
         raise ValueError(f"{where}: split: unknown {split!r}; there are {', '.join(SPLITS)}")
     entry_point = find_entry_point(code, tests, where)
     check_asserts(tests, optional.get("test_setup_code", ""), where)
     return Problem(task_id, text, code, tests, entry_point, **optional)
 
 
-# Parts of the readers of all sets -----------------------------------------------------------------------------
+# Helpers for the readers of all sets --------------------------------------------------------------------------
 
 
 def read_lines(path: Path, what: str = "problem") -> Iterator[tuple[str, dict]]:
-    """("file:line", object) of each line of a JSON-lines file that is not blank; `what` a line is, for the errors."""
+    """("file:line", object) for each line of a JSON-lines file that is not blank. `what` names a line in errors."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 where = f"{path}:{number}"
-                yield where, check_object(parse_json(line, where), where, what)
+                yield where, _check_object(parse_json(line, where), where, what)
 
 
 def read_list(path: Path) -> Iterator[tuple[str, dict]]:
-    """("file: record number", object) of each of the objects of a file that is one JSON list; numbers are from 0."""
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
+    """("file: record N", object) for each object of a file that is one JSON list; N counts from 0."""
     records = parse_json(path.read_bytes(), str(path))
     if not isinstance(records, list):
         raise ValueError(f"{path}: needs one JSON list of problems, got {type(records).__name__}")
     for number, record in enumerate(records):
         where = f"{path}: record {number}"
-        yield where, check_object(record, where)
+        yield where, _check_object(record, where, "problem")
 
 
 def parse_json(text: bytes | str, where: str) -> object:
-    """What a JSON text says, integers of any length included."""
+    """The value of a JSON text, with integers of any length."""
     try:
         return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text, parse_int=_parse_integer)
     except UnicodeDecodeError as error:
@@ -137,18 +118,18 @@ def parse_json(text: bytes | str, where: str) -> object:
 
 
 def _parse_integer(digits: str) -> int:
-    """int(), also for more digits than Python converts in one go (APPS has integers of 9,000)."""
-    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
+    """int() of any number of digits (APPS has integers of 9,000)."""
+    return int(digits) if len(digits) < MOST_DIGITS else int(Decimal(digits))
 
 
-def check_object(record: object, where: str, what: str = "problem") -> dict:
+def _check_object(record: object, where: str, what: str) -> dict:
     if not isinstance(record, dict):
         raise ValueError(f"{where}: a {what} is a JSON object, not {type(record).__name__}")
     return record
 
 
 def get(record: dict, field: str, kinds: type | tuple[type, ...], where: str) -> Any:
-    """A field that has to be there and of exactly one of these types (true is no integer)."""
+    """A required field of exactly one of these types (true is not an integer)."""
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     if field not in record:
         raise ValueError(f"{where}: {field}: missing")
@@ -161,22 +142,22 @@ def get(record: dict, field: str, kinds: type | tuple[type, ...], where: str) ->
 
 
 def get_strings(record: dict, field: str, where: str) -> tuple[str, ...]:
-    """A list of strings, at least one."""
+    """A required list of at least one string."""
     values = get(record, field, list, where)
     if not values or not all(isinstance(value, str) for value in values):
-        raise ValueError(f"{where}: {field}: needs at least one string, and nothing else")
+        raise ValueError(f"{where}: {field}: needs a list of strings, at least one")
     return tuple(values)
 
 
-def check_unique(problems: Iterable[tuple[str, Problem]], path: Path) -> list[Problem]:
-    """The problems, each given with its place. ValueError where two have one task_id, or where there is none at all."""
+def check_unique(tasks: Iterable[tuple[str, Any]], path: Path) -> list:
+    """The tasks of ("file:line", task) pairs. ValueError if two have the same task_id, or if there is none."""
     places: dict[int | str, str] = {}
     checked = []
-    for where, problem in problems:
-        if problem.task_id in places:
-            raise ValueError(f"{where}: task_id: {problem.task_id} stands at {places[problem.task_id]} already")
-        places[problem.task_id] = where
-        checked.append(problem)
+    for where, task in tasks:
+        if task.task_id in places:
+            raise ValueError(f"{where}: task_id: {task.task_id} is already used at {places[task.task_id]}")
+        places[task.task_id] = where
+        checked.append(task)
     if not checked:
         raise ValueError(f"{path}: holds no problem")
     return checked
@@ -185,8 +166,8 @@ def check_unique(problems: Iterable[tuple[str, Problem]], path: Path) -> list[Pr
 def find_entry_point(code: str, tests: Sequence[str], where: str) -> str:
     """The last top-level function or class of the reference that the tests name.
 
-    The last, as helpers stand before what uses them. On MBPP's 974 problems this is also the first name in the tests
-    that the reference defines (tests/data/sets/test_mbpp.py).
+    The last, because helpers stand before the function that uses them. On MBPP's 974 problems, this is also the first
+    name in the tests that the reference defines (tests/data/sets/test_mbpp.py).
     """
     tree = parse_python(code, f"{where}: code")
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -202,21 +183,56 @@ def find_entry_point(code: str, tests: Sequence[str], where: str) -> str:
 
 
 def check_asserts(tests: Sequence[str], setup: str, where: str) -> None:
-    """ValueError for a test that asserts nothing, itself or through what is set up: every program would pass it."""
-    helps = _asserts(setup, f"{where}: test_setup_code")
+    """ValueError if a test has no assert, and the setup code has none either: every program would pass it."""
+    if _has_assert(setup, f"{where}: test_setup_code"):
+        return
     for number, test in enumerate(tests):
-        if not helps and not _asserts(test, f"{where}: test_list[{number}]"):
+        if not _has_assert(test, f"{where}: test_list[{number}]"):
             raise ValueError(f"{where}: test_list[{number}]: holds no assert, so every program passes it")
 
 
-def _asserts(source: str, where: str) -> bool:
+def _has_assert(source: str, where: str) -> bool:
     return any(isinstance(node, (ast.Assert, ast.Raise)) for node in ast.walk(parse_python(source, where)))
 
 
 def parse_python(source: str, where: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\\d" in somebody's solution is not our affair
+            warnings.simplefilter("ignore")  # invalid escapes such as "\\d" in published solutions
             return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError) as error:  # ValueError: a NUL in the text
+    except (SyntaxError, ValueError, RecursionError) as error:  # ValueError: a NUL character
         raise ValueError(f"{where}: not Python: {error}") from error
+
+
+def find_function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
+    """The last top-level function of that name."""
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return found[-1] if found else None
+
+
+def literal(value: object) -> str:
+    """Python source of a value. Its evaluation gives an equal value, with the same types at every depth.
+
+    Unlike repr(), this holds for nan, infinities, negative zeros in complex numbers, empty sets and integers of any
+    length, and items of a set come in the same order in every process. TypeError if the value is not plain data.
+    """
+    kind = type(value)
+    if kind in (type(None), bool, str, bytes):
+        return repr(value)
+    if kind is int:
+        return repr(value) if value.bit_length() < 3 * MOST_DIGITS else hex(value)
+    if kind is float:
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    if kind is complex:
+        return f"complex({literal(value.real)}, {literal(value.imag)})"
+    if kind is list:
+        return f"[{', '.join(map(literal, value))}]"
+    if kind is tuple:
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if kind is set:
+        return f"{{{', '.join(sorted(map(literal, value)))}}}" if value else "set()"
+    if kind is frozenset:
+        return f"frozenset({literal(set(value))})"
+    if kind is dict:
+        return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
+    raise TypeError(f"no literal for a {kind.__name__}")

@@ -101,7 +101,7 @@ def _fetch_file(source: Source, file: File, path: Path, origin: str | Path, unch
 
 def _read_all(source: Source, part: Path, origin: str) -> None:
     """Every record, so that what stands in the cache can be read."""
-    read = source.read or evalplus.read_records  # EvalPlus's problems need the sandbox, their records do not
+    read = source.read or evalplus.read_tasks  # EvalPlus's problems need the sandbox, their records do not
     try:
         read(part)
     except ValueError as error:

@@ -1,15 +1,16 @@
-"""Command lines from flat dataclasses: each field is an option, its `help` the text that --help shows."""
+"""Command lines from flat dataclasses: each field is an option (rl/options.py), its help is the text of --help."""
 
 import argparse
 import dataclasses
 import difflib
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import NoReturn
+
+from rl.options import option as option
 
 EMBEDDED = "data/tiny"
 
@@ -19,74 +20,112 @@ def checkpoint_path(name: str) -> Path:
     return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
-def option(
-    default: object,
-    help: str,
-    group: str = "general",
-    kind: type | None = None,
-    positional: bool = False,
-    names: tuple[str, ...] = (),
-) -> object:
-    """A dataclass field with its one-line help and the group that --help lists it in; `kind` where None is the
-    default; `positional` for one that is given without its name, and may be left out where None is the default;
-    `names` for one that takes several values, one for each name: its value is a list of them, its default ()."""
-    metadata = {"help": help, "group": group, "kind": kind or type(default), "positional": positional, "names": names}
-    return field(default=default, metadata=metadata)
-
-
 def flag_of(name: str) -> str:
-    """The option that a field stands for: "from_" is --from, as `from` is a word of Python's own."""
+    """The option of a field: "from_" is --from, as `from` is a word of Python's own."""
     return "--" + name.rstrip("_").replace("_", "-")
 
 
+def options_of(cls: type) -> list[dataclasses.Field]:
+    """The fields of a dataclass that are options."""
+    return [item for item in dataclasses.fields(cls) if "help" in item.metadata]
+
+
 class _Parser(argparse.ArgumentParser):
-    """argparse, but an error is one line, and an unknown option is answered with the nearest known one."""
+    """argparse with errors of one line."""
 
     def error(self, message: str) -> NoReturn:
         fail(self.prog, message)
 
 
-def parse(
-    cls: type,
+def parse(cls: type, arguments: Sequence[str] | None, program: str, description: str):
+    """An instance of the dataclass `cls` from command-line arguments; exits with status 2 on a bad one."""
+    return parse_all((cls,), arguments, program, description)[0]
+
+
+def parse_all(
+    classes: Sequence[type],
     arguments: Sequence[str] | None,
     program: str,
     description: str,
-    own_default: Callable[[str], str] = lambda name: "none",
-):
-    """An instance of the dataclass `cls` from command-line arguments; exits with status 2 on a bad one.
+    *,
+    real: bool = False,
+    defaults: dict | None = None,
+    without: Collection[str] = (),
+    show_rare: bool = True,
+    epilog: str = "",
+    title: str = "general",
+    explain: Callable[[str], str] = lambda flag: "",
+) -> list:
+    """One instance of each dataclass from one command line; exits with status 2 on a bad option.
 
-    `own_default` says for --help what the default of an option is whose field has None.
+    real       take the defaults for real models
+    defaults   other defaults, by field; they come before those of the fields
+    without    groups whose options are unknown here; their fields keep their defaults
+    show_rare  whether --help lists rare options, too
+    title      of the group "general" in --help
+    explain    what the error says of an unknown option; "" names the nearest known one
     """
     parser = _Parser(
         prog=program,
         description=description,
+        epilog=epilog,
         allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for item in dataclasses.fields(cls):
-        name = item.metadata["group"]
+    known = [item for cls in classes for item in options_of(cls) if item.metadata["group"] not in without]
+    for item in known:
+        name = title if item.metadata["group"] == "general" else item.metadata["group"]
         if name not in groups:
             groups[name] = parser.add_argument_group(name)
-        flag, text = flag_of(item.name), item.metadata["help"]
-        kind = item.metadata["kind"]
-        if item.metadata["positional"]:
-            groups[name].add_argument(item.name, type=kind, help=text, nargs="?" if item.default is None else None)
-            continue
-        if kind is bool:  # given or not; all of ours are off by default
-            groups[name].add_argument(flag, dest=item.name, action="store_true", help=text)
-            continue
-        shared = {"dest": item.name, "type": kind, "default": item.default}
-        if names := item.metadata["names"]:
-            groups[name].add_argument(flag, nargs=len(names), metavar=names, help=text, **shared)
-            continue
-        if item.default != "":
-            text += f" (default: {own_default(item.name) if item.default is None else item.default})"
-        groups[name].add_argument(flag, metavar=kind.__name__.upper(), help=text, **shared)
-    known, unknown = parser.parse_known_args(arguments)
+        default = item.metadata["real"] if real and item.metadata["real"] is not None else item.default
+        _add(groups[name], item, (defaults or {}).get(item.name, default), show_rare)
+    given, unknown = parser.parse_known_args(arguments)
     if unknown:
-        names = [flag_of(item.name) for item in dataclasses.fields(cls)]
-        fail(program, f"unknown option {unknown[0]!r}{nearest(unknown[0], names)}; see --help for all")
-    return cls(**vars(known))
+        flag = unknown[0].partition("=")[0]
+        why = explain(flag) or f"unknown option {flag!r}{nearest(flag, [flag_of(item.name) for item in known])}"
+        fail(program, f"{why}; see --help for all")
+    values = vars(given)
+    made = [cls(**{item.name: values[item.name] for item in options_of(cls) if item.name in values}) for cls in classes]
+    with bad_input_is_one_line(program):
+        for options in made:
+            check_fields(options)
+    return made
+
+
+def _add(group: argparse._ArgumentGroup, item: dataclasses.Field, default: object, show_rare: bool) -> None:
+    """One field as an argument."""
+    more, flag = item.metadata, flag_of(item.name)
+    text = more["help"] + (f": {', '.join(map(str, more['choices']))}" if more["choices"] else "")
+    if default not in ("", None) and not more["positional"] and more["kind"] is not bool:
+        text += f" (default: {default}" + (f"; real models: {more['real']})" if more["real"] is not None else ")")
+    text = text.replace("%", "%%") if show_rare or not more["rare"] else argparse.SUPPRESS
+    if more["positional"]:
+        group.add_argument(item.name, type=more["kind"], help=text, nargs="?" if item.default is None else None)
+    elif more["kind"] is bool:
+        group.add_argument(flag, dest=item.name, action=argparse.BooleanOptionalAction, default=default, help=text)
+    else:
+        kind = more["kind"]
+        group.add_argument(flag, dest=item.name, type=kind, default=default, metavar=kind.__name__.upper(), help=text)
+
+
+def check_fields(options: object) -> None:
+    """ValueError, one line, for the first option of a wrong type, unknown value or out of its range."""
+    for item in options_of(type(options)):
+        value, more, flag = getattr(options, item.name), item.metadata, flag_of(item.name)
+        allowed = (int, float) if more["kind"] is float else more["kind"]
+        if value is None and item.default is None:
+            continue
+        if not isinstance(value, allowed) or isinstance(value, bool) != (more["kind"] is bool):
+            raise ValueError(f"{flag}: {value!r} is no {more['kind'].__name__}")
+        if more["choices"]:
+            check_choice(flag.removeprefix("--"), value, more["choices"])
+        if more["least"] is not None and not more["least"] <= value < math.inf:
+            raise ValueError(f"{flag} {value}: needs at least {more['least']}, and finite")
+        if more["above"] is not None and not more["above"] < value < math.inf:
+            raise ValueError(f"{flag} {value}: needs to be above {more['above']} and finite")
+        if more["most"] is not None and value > more["most"]:
+            raise ValueError(f"{flag} {value}: needs at most {more['most']}")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -96,7 +135,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 
 def nearest(value: str, choices: Sequence[str]) -> str:
-    """ ", did you mean ..?" or nothing."""
+    """ "; did you mean ..?" or nothing."""
     match = difflib.get_close_matches(value, choices, n=1)
     return f"; did you mean {match[0]}?" if match else ""
 
@@ -117,7 +156,7 @@ def check_positive(options: object, *names: str) -> None:
 
 @contextmanager
 def bad_input_is_one_line(program: str) -> Iterator[None]:
-    """Inside, a ValueError is the user's: one line on stderr and exit status 2. Meant for reading input only."""
+    """Turns a ValueError inside into one line on stderr and exit status 2. For reading input only."""
     try:
         yield
     except ValueError as error:

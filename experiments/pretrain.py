@@ -31,7 +31,8 @@ from data.embedded.corpus import write_examples
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
-from rl.model import Decoder, ModelConfig, init_model, load_model, pad_right, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import Decoder, ModelConfig, init_model, pad_right
 
 END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
 

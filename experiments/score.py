@@ -7,29 +7,19 @@ holds a completion as a model would write it: bare code, or text with a fenced b
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from experiments import threads  # noqa: F401 - first: it must come before torch
-
-# isort: split
 from data.problems import Problem
-from data.prompts import RULES, read_answer
-from experiments.inputs.policy import PROMPTS, Policy, load_policy
+from data.programs import read_answer
+from data.prompts import RULES
+from experiments.inputs.policy import PROMPTS, Policy, open_policy
 from experiments.inputs.problems import load_splits
 from experiments.inputs.references import shorten
-from experiments.options import (
-    EMBEDDED,
-    bad_input_is_one_line,
-    check_at_least,
-    check_choice,
-    check_positive,
-    option,
-    parse,
-)
-from experiments.rollouts.judge import CREDITS, Referee, locate, make_answers, reward_rollouts, start_referee
-from rewards.answer import Answer, Finding, Span
+from experiments.options import EMBEDDED, bad_input_is_one_line, option, parse
+from experiments.rollouts.judge import Judges, start_judges
+from experiments.rollouts.reward import CREDITS, make_answer, reward_rollouts
+from rewards.answer import Answer, Finding
 from rewards.components.style import severity_of
 from rewards.language import parse as parse_reward
 from rl.rollout import Rollout
@@ -46,42 +36,39 @@ class ScoreOptions:
     data: str = option("embedded", "a set's name (fetch.py --list), or a JSON-lines problems file", "what")
     problem: str = option("0", "task_id of the problem that the program answers", "what")
     reward: str = option("staged", "the reward, an expression (docs/rewards.md)", "what")
-    credit: str = option("line", f"how the reward falls on tokens: {', '.join(CREDITS)}", "what")
+    credit: str = option("line", "how the reward falls on tokens", "what", choices=CREDITS)
     model: str = option(EMBEDDED, "checkpoint whose tokenizer makes the tokens", "what")
-    prompt: str = option("auto", f"how the problem was asked: {', '.join(PROMPTS)} (docs/models.md)", "what")
-    extract: str = option("first", f"which fenced block is the program: {' or '.join(RULES)}", "what")
-    max_new_tokens: int = option(72, "token budget of an answer, for `length`", "what")
-    cpu_seconds: float = option(1.0, "CPU time limit of the program", "machine")
+    prompt: str = option("auto", "how the problem was put (docs/models.md)", "what", choices=PROMPTS)
+    extract: str = option("first", "which fenced block is the program", "what", choices=RULES)
+    max_new_tokens: int = option(72, "token budget of an answer, for `length`", "what", least=1)
+    cpu_seconds: float = option(1.0, "CPU time limit of the program", "machine", above=0)
     allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
-    colour: str = option("auto", "auto (on a terminal), always or never", "output")
+    colour: str = option("auto", "auto colours on a terminal", "output", choices=("auto", "always", "never"))
     json: bool = option(False, "print one JSON object instead", "output")
 
 
 @dataclass
 class Score:
-    """All that is known of one program's reward."""
+    """A rewarded rollout with its problem, in the form that the two outputs need."""
 
     problem: Problem
     rollout: Rollout
     answer: Answer
-    spans: Sequence[Span]
-    tokens: list[tuple[int, int]]  # characters of each token
-    credit: list[float] = field(default_factory=list)  # of each token: what it won or lost, or (executed) its share
+    credit: list[float]  # of each token: the reward placed there, or (executed) its weight
 
 
-def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, referee: Referee) -> Score:
-    """Runs, analyses and rewards one completion, as run.py does it with each of its rollouts."""
-    ids = policy.tokenizer(text, add_special_tokens=False).input_ids
-    rollout = Rollout(problem.task_id, 0, [], ids, [], "eos", text, *read_answer(text, problem, policy.asking))
-    with referee.trial([problem], want_lines=options.credit == "executed") as trial:
-        trial.add([rollout])
-        known = trial.finish([rollout])
-    answers = make_answers(trial.problems, [rollout], known, policy, options.max_new_tokens)
-    spans = reward_rollouts([rollout], answers, parse_reward(options.reward))
-    if ids:
-        locate(options.credit, [rollout], answers, spans, policy, group_size=1)
-    credit = rollout.token_weights if options.credit == "executed" else rollout.token_rewards
-    return Score(problem, rollout, answers[0], spans[0], policy.decode(ids)[1], credit or [0.0] * len(ids))
+def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, judges: Judges) -> Score:
+    """Runs, analyses and rewards one completion, as run.py does with each of its rollouts."""
+    ids = policy.answer_ids(text)
+    program, prefix = read_answer(text, problem, policy.asking)
+    rollout = Rollout(problem.task_id, 0, [], ids, [], "eos", text, policy.decode(ids)[1], program, prefix)
+    with judges.batch([problem], want_lines=options.credit == "executed") as batch:
+        batch.add([rollout])
+        batch.finish()
+    reward_rollouts([rollout], [problem], parse_reward(options.reward), options.credit, options.max_new_tokens)
+    answer = make_answer(rollout, problem, (rollout.outcome,), options.max_new_tokens)
+    placed = rollout.token_weights if options.credit == "executed" else rollout.token_rewards
+    return Score(problem, rollout, answer, placed or [0.0] * len(ids))
 
 
 def to_json(found: Score) -> dict:
@@ -106,10 +93,10 @@ def to_json(found: Score) -> dict:
         },
         "program": list(found.answer.program),
         "prefix": found.answer.prefix,
-        "spans": [asdict(span) for span in found.spans],
+        "spans": [asdict(span) for span in found.rollout.spans],
         "tokens": [
             {"text": text[start:end], "credit": credit}
-            for (start, end), credit in zip(found.tokens, found.credit, strict=True)
+            for (start, end), credit in zip(found.rollout.token_ranges, found.credit, strict=True)
         ],
     }
 
@@ -158,7 +145,7 @@ def program_lines(found: Score, colour: bool) -> list[str]:
     largest = max((abs(credit) for credit in found.credit), default=0.0)
     lines: list[list[tuple[str, float]]] = [[]]  # of each line, the pieces of its tokens and their credit
     counted: list[list[float]] = [[]]  # the credit of the tokens that begin on it: one may go on to the next
-    for (first, last), credit in zip(found.tokens, found.credit, strict=True):
+    for (first, last), credit in zip(found.rollout.token_ranges, found.credit, strict=True):
         counted[-1].append(credit)
         for index, piece in enumerate(text[first:last].split("\n")):
             if index:
@@ -206,19 +193,15 @@ def read_completion(path: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(ScoreOptions, arguments, "score.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("score.py"):
-        check_choice("credit", options.credit, CREDITS)
-        check_choice("colour", options.colour, ("auto", "always", "never"))
-        check_at_least(options, 1, "max_new_tokens")
-        check_positive(options, "cpu_seconds")
         try:
             parse_reward(options.reward)
         except ValueError as error:
             raise ValueError(f"--reward {error}") from None
         text = read_completion(options.file)
         problem = find_problem(options)
-        policy = load_policy(options.model, "", "cpu", "fp32", prompt=options.prompt, extract=options.extract)
-        with start_referee(1, options.cpu_seconds, options.allow_weak_sandbox) as referee:
-            found = score(options, text, problem, policy, referee)
+        policy = open_policy(options.model, prompt=options.prompt, extract=options.extract)
+        with start_judges(1, options.cpu_seconds, options.allow_weak_sandbox) as judges:
+            found = score(options, text, problem, policy, judges)
     if options.json:
         print(json.dumps(to_json(found)))
         return 0

@@ -1,367 +1,297 @@
-"""Every option of run.py: what there is, what each algorithm takes, and its defaults on small and on real models."""
+"""The options of run.py and eval.py: what there is, their defaults, and which do not go together.
 
-import dataclasses
+An algorithm's own options stand in its file. Defaults are for models as small as the embedded one; `real=` names the
+default for real models (0.5 B parameters and more), which such learning rates would destroy. Rank and alpha are those
+of arXiv 2605.21180; the others are customary values that were not tuned here. bf16 rounds differently in sampler and
+learner, by more than GSPO's clip range: hence --old-log-probs recompute.
+"""
+
 import re
+import sys
 import time
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 from data.prompts import RULES
 from data.sets.registry import OWN, SOURCES, STDIN
-from experiments.inputs.policy import DEVICES, DTYPES, PROMPTS, SOLUTIONS, STOPS
-from experiments.options import EMBEDDED, check_at_least, check_choice, check_positive, nearest, option
-from experiments.rollouts.judge import CREDITS
+from experiments.inputs.policy import DEVICES, DTYPES, PROMPTS, STOPS
+from experiments.options import (
+    EMBEDDED,
+    bad_input_is_one_line,
+    check_choice,
+    check_fields,
+    fail,
+    flag_of,
+    nearest,
+    option,
+    options_of,
+    parse_all,
+)
 from experiments.rollouts.metrics import STEADY, STEADY_GROUPS
-from rewards.answer import Analysis, Answer
-from rewards.expression import COMPONENTS, NAMED, evaluate
-from rewards.schedule import RECIPES, parse_schedule
-from rl import critic, grpo, gspo, kl, ppo, rloo, sft
-from rl import loss as normalizer
+from experiments.rollouts.reward import CREDITS
+from rewards.expression import COMPONENTS, NAMED
+from rewards.schedule import RECIPES, check, parse_schedule
 from rl.lora import TARGETS
 from rl.sample import DECODERS
-from sandbox import Stage, Task, Verdict
-from sandbox.outcome import lost
 
-ALGORITHMS = {"sft": sft, "grpo": grpo, "gspo": gspo, "rloo": rloo, "ppo": ppo}
-
-# Options that depend on the algorithm are None until `resolve`: an algorithm takes those that its file lists
-# (DEFAULTS) and those here, and gives them a value; any other is refused, for it would do nothing.
-COMMON = {"lr": 3e-3, "epochs": 1, "minibatches": 2, "lr_schedule": "linear", "warmup": 3}
-SAMPLED = {  # of all that learn from their own samples
-    "reward": "staged",
-    "prompts": 16,
-    "group_size": 8,
-    "reference": "start",
-    "old_log_probs": "sampler",
-    "importance_cap": 0.0,
-    "mask_truncated": False,
-    "credit": "uniform",
-}
-GROUPED = {"zero_spread": "keep", "resample_rounds": 8}  # of those that compare samples of one prompt
-TAKEN = {
-    "sft": COMMON | sft.DEFAULTS | {"prompts": 64, "minibatches": 1, "group_size": 1, "solutions": "code"},
-    "grpo": COMMON | SAMPLED | GROUPED | grpo.DEFAULTS,
-    "gspo": COMMON | SAMPLED | GROUPED | gspo.DEFAULTS,
-    "rloo": COMMON | SAMPLED | GROUPED | rloo.DEFAULTS,
-    "ppo": COMMON | SAMPLED | ppo.DEFAULTS | {"critic_lr": 1e-2},
-}
-COPY_LR = 2e-3  # critic_lr where the critic is a whole copy of the model: every weight learns, not an adapter's
-
-# The defaults above are for models as small as the embedded one (threads.SMALL), and so are these, of every algorithm:
-SMALL_MODEL = {
-    "lora_rank": 8,
-    "lora_alpha": 16.0,
-    "max_new_tokens": 72,
-    "eval_samples": 16,
-    "dtype": "fp32",
-    "microbatch_tokens": 0,
-    "gradient_checkpointing": "no",
-    "cpu_seconds": 1.0,
-}
-# A real model (0.5 B parameters and more) would be destroyed by such learning rates, and needs room for its answers.
-# The rank and alpha are those of arXiv 2605.21180; the rest are customary values that have not been tuned here. bf16
-# rounds differently in the sampler and in the learner, by more than GSPO's clip range: hence recomputed log-probs.
-REAL_MODEL = {
-    "lr": 1e-5,
-    "critic_lr": 1e-5,
-    "lora_rank": 16,
-    "lora_alpha": 32.0,
-    "max_new_tokens": 512,
-    "eval_samples": 4,
-    "dtype": "bf16",
-    "old_log_probs": "recompute",
-    "microbatch_tokens": 16384,
-    "gradient_checkpointing": "yes",
-    "cpu_seconds": 3.0,
-}
-
-# Options that mean nothing unless the other is given, too, and, where it has one value only, with that value.
-NEEDS = {
-    "kl_estimator": ("kl_coef", None),
-    "kl_in": ("kl_coef", None),
-    "reference": ("kl_coef", None),
-    "kl_horizon": ("kl_target", None),
-    "resample_rounds": ("zero_spread", "resample"),
-}
-
-
-def own(kind: type, help: str, group: str) -> object:
-    """An option whose default is the algorithm's own."""
-    return option(None, help, group, kind)
-
-
-def own_default(name: str) -> str:
-    """For --help: each default of an option and the algorithms that have it, as in "0.2: grpo, ppo; 0.0003: gspo"."""
-    users: dict[object, list[str]] = {}
-    for algorithm, taken in TAKEN.items():
-        if name in taken:
-            users.setdefault(taken[name], []).append(algorithm)
-    text = "; ".join(f"{value}: {', '.join(names)}" for value, names in users.items()) or str(SMALL_MODEL[name])
-    return text + (f"; real models: {REAL_MODEL[name]}" if name in REAL_MODEL else "")
+# A new algorithm needs its file in rl/ and its name here.
+ALGORITHMS = {name: import_module(f"rl.{name}") for name in ("sft", "reinforce", "rloo", "grpo", "gspo", "ppo")}
+REWARDS = ", ".join([*COMPONENTS, *NAMED, *RECIPES])
+OWN_SAMPLES, GROUPS = "learning from own samples", "learning from groups"  # not all algorithms take these options
 
 
 @dataclass
-class RunOptions:
-    """Every option of run.py; config.json holds them all, resolved, null where the algorithm takes no such option."""
+class SharedOptions:
+    """What run.py and eval.py share: the model, the problems, how they are put, how answers are sampled and judged."""
 
     model: str = option(EMBEDDED, "checkpoint directory in Hugging Face layout, or a repository of its hub", "what")
-    data: str = option("embedded", "a set's name (fetch.py --list), or a JSON-lines problems file with splits", "what")
-    from_: str = option("", "where the set's file lies, or its directory, if not in the cache", "what")
-    skip_broken: bool = option(False, "leave out problems whose own reference fails, and go on", "what")
-    prompt: str = option("auto", f"how problems are put: {', '.join(PROMPTS)} (docs/models.md)", "prompts")
-    thinking: bool = option(False, "let the chat template's model think before it answers", "prompts")
-    extract: str = option("first", f"which fenced block is the program: {' or '.join(RULES)}", "prompts")
-    stop: str = option("style", "an answer ends where its prompt's style ends it (style), or with EOS alone", "prompts")
-    max_prompt_tokens: int = option(0, "leave out problems with longer prompts; 0 is none", "prompts")
-    algo: str = option("gspo", f"the algorithm: {', '.join(ALGORITHMS)}", "what")
-    reward: str = own(
-        str,
-        f"an expression such as '0.6*staged + 0.4*security', or phases of them, 'binary@0:50 -> staged@50:'; names: "
-        f"{', '.join([*COMPONENTS, *NAMED, *RECIPES])} (docs/rewards.md)",
-        "what",
+    adapter: str = option("", "PEFT adapter directory to start from", "what")
+    data: str = option("embedded", "a set's name (fetch.py --list), or a JSON-lines problems file", "what")
+    from_: str = option("", "the set's file, or its directory, if it is not in the cache", "what")
+    skip_broken: bool = option(False, "leave out problems whose own reference fails, and go on", "what", rare=True)
+    prompt: str = option("auto", "how problems are put (docs/models.md)", "prompts", choices=PROMPTS)
+    thinking: bool = option(False, "let the chat template's model think before it answers", "prompts", rare=True)
+    extract: str = option("first", "which fenced block is the program", "prompts", choices=RULES, rare=True)
+    stop: str = option(
+        "style", "an answer ends where its style ends, or at EOS only", "prompts", choices=STOPS, rare=True
     )
-    credit: str = own(str, f"how reward and advantage fall on tokens: {', '.join(CREDITS)}", "algorithm")
-    resume: str = option("", "go on with the run of this directory; takes no other option", "what")
-    solutions: str = own(str, f"what SFT learns of each problem: {', '.join(SOLUTIONS)}", "what")
-    steps: int = option(100, "training steps; each samples, executes, rewards and updates once", "training")
-    prompts: int = own(int, "problems a step", "training")
-    group_size: int = own(int, "samples a problem", "training")
-    lr: float = own(float, "peak learning rate of AdamW", "training")
-    lr_schedule: str = own(str, "after the warm-up: linear (decay) or constant", "training")
-    warmup: int = own(int, "steps of linear warm-up", "training")
-    epochs: int = own(int, "passes over each batch of rollouts", "training")
-    minibatches: int = own(int, "optimizer steps in each pass", "training")
-    microbatch_rows: int = option(128, "rollouts in memory at a time, at most; changes no result", "training")
-    microbatch_tokens: int = own(int, "padded tokens in memory at a time, at most; 0 is any number", "training")
-    gradient_checkpointing: str = own(str, "yes or no: work activations out twice, keep them once", "training")
-    max_grad_norm: float = option(1.0, "gradient norm is clipped to this", "training")
-    clip_low: float = own(float, "clip range of the ratio below 1", "algorithm")
-    clip_high: float = own(float, "clip range of the ratio above 1", "algorithm")
-    scale_rewards: str = own(str, f"divide advantages by the std of: {', '.join(grpo.SCALES)}", "algorithm")
-    loss_normalizer: str = own(str, f"what the loss divides by: {', '.join(normalizer.NORMALIZERS)}", "algorithm")
-    ratio_level: str = own(str, "ratio of a whole sequence or of GSPO-token: sequence, token", "algorithm")
-    zero_spread: str = own(str, "groups whose rewards are all equal: keep, drop, or resample others", "algorithm")
-    resample_rounds: int = own(int, "rounds of resampling in a step, at most", "algorithm")
-    mask_truncated: bool = option(False, "leave completions that ran out of budget out of the loss", "algorithm")
-    old_log_probs: str = own(str, "of the ratio: the sampler's own (sampler), or recompute", "algorithm")
-    importance_cap: float = own(float, "cap of importance weights, recomputed against sampled; 0 is none", "algorithm")
-    kl_coef: float = own(float, "weight of the KL to the reference; 0 is none", "KL")
-    kl_estimator: str = own(str, f"{', '.join(kl.ESTIMATORS)}; rl/kl.py says which is right where", "KL")
-    kl_in: str = own(str, "where the KL stands: loss or reward", "KL")
-    kl_weighted: bool = option(False, "weight the KL in the loss by the ratio: an unbiased gradient", "KL")
-    kl_target: float = own(float, "adapt kl_coef towards this KL of a sequence, in nats; 0 is fixed", "KL")
-    kl_horizon: int = own(int, "sequences over which kl_coef adapts", "KL")
-    reference: str = own(str, "'start' (the policy as it starts), 'base' (no adapter), or an adapter directory", "KL")
-    critic: str = own(str, f"what the critic learns: {', '.join(critic.KINDS)}", "PPO")
-    critic_lr: float = own(float, f"peak learning rate of the critic; of a copy {COPY_LR}", "PPO")
-    value_clip: float = own(float, "clip range of the values", "PPO")
-    value_coef: float = own(float, "weight of the value loss", "PPO")
-    gamma: float = own(float, "discount per token", "PPO")
-    gae_lambda: float = own(float, "lambda of the advantage estimation", "PPO")
-    whiten: str = own(str, "whiten the advantages: yes or no", "PPO")
-    target_kl: float = own(float, "stop a step's updates at this KL from its start, nats a token; 0 is never", "PPO")
-    lora_rank: int = own(int, "rank of the LoRA layers", "adapter")
-    lora_alpha: float = own(float, "LoRA scale is alpha / rank", "adapter")
-    lora_targets: str = option("all", "linear layers to adapt: all, or some of " + ",".join(TARGETS), "adapter")
-    adapter: str = option("", "PEFT adapter directory to start from", "adapter")
-    temperature: float = option(1.0, "sampling temperature", "sampling")
-    decoder: str = option("dynamic", "steps of the sampler: dynamic, or static (with CUDA graphs on CUDA)", "sampling")
-    max_new_tokens: int = own(int, "token budget of an answer", "sampling")
-    eval_samples: int = own(int, "samples a problem in the evaluations before and after", "evaluation")
-    eval_every: int = option(20, "greedy pass@1 on the valid split every so many steps; 0 is never", "evaluation")
-    eval_problems: int = option(0, "evaluate the first N problems only; 0 is all", "evaluation")
+    max_prompt_tokens: int = option(0, "leave out longer prompts; 0 is none", "prompts", least=0, rare=True)
+    temperature: float = option(1.0, "sampling temperature", "sampling", above=0)
+    max_new_tokens: int = option(72, "token budget of an answer", "sampling", least=1, real=512)
+    decoder: str = option(
+        "dynamic", "steps of the sampler; static uses CUDA graphs", "sampling", choices=tuple(DECODERS), rare=True
+    )
     seed: int = option(0, "random seed of everything", "machine")
-    device: str = option("auto", "auto, cpu or cuda", "machine")
-    dtype: str = own(str, "fp32 or bf16: weights of the base; LoRA stays fp32", "machine")
-    threads: int = option(0, "torch threads; 0 is one for a small model, else one for each core", "machine")
-    slots: int = option(2, "programs executed at a time", "machine")
-    cpu_seconds: float = own(float, "CPU time limit of a program", "machine")
-    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine")
-    checkpoint_every: int = option(20, "steps between checkpoints, one more at the end; 0 is none", "output")
-    keep_checkpoints: int = option(2, "newest checkpoints that are kept", "output")
+    device: str = option("auto", "where tensors live", "machine", choices=DEVICES)
+    dtype: str = option("fp32", "weights of the base; LoRA stays fp32", "machine", choices=tuple(DTYPES), real="bf16")
+    threads: int = option(0, "torch threads; 0 is 1 for a small model, else 1 per core", "machine", least=0)
+    slots: int = option(2, "programs executed at a time", "machine", least=1)
+    cpu_seconds: float = option(1.0, "CPU time limit of a program", "machine", above=0, real=3.0)
+    allow_weak_sandbox: bool = option(False, "go on where the sandbox is below its minimum", "machine", rare=True)
+
+
+@dataclass
+class RunOptions(SharedOptions):
+    """Every option of run.py but the algorithm's own, which `algorithm` holds. config.json has them all."""
+
+    algo: str = option("gspo", "the algorithm", "what", choices=tuple(ALGORITHMS))
+    reward: str = option(
+        "staged",
+        "expression, '0.6*staged + 0.4*security', or phases, 'binary@0:50 -> staged@50:' (docs/rewards.md); "
+        f"names: {REWARDS}",
+        OWN_SAMPLES,
+    )
+    resume: str = option("", "continue the run of this directory; takes no other option", "what")
+    dry_run: bool = option(False, "print the estimated memory of the run, and do nothing else", "what")
+    steps: int = option(100, "training steps; each samples, executes, rewards and updates once", "training", least=1)
+    prompts: int = option(16, "problems a step", "training", least=1)
+    lr: float = option(3e-3, "peak learning rate of AdamW", "training", above=0, real=1e-5)
+    lr_schedule: str = option("linear", "after the warm-up", "training", choices=("linear", "constant"), rare=True)
+    warmup: int = option(3, "steps of linear warm-up", "training", least=0, rare=True)
+    epochs: int = option(1, "passes over each batch of rollouts", "training", least=1)
+    minibatches: int = option(2, "optimizer steps in each pass", "training", least=1)
+    microbatch_rows: int = option(128, "rows in memory at a time, at most", "training", least=1, rare=True)
+    microbatch_tokens: int = option(
+        0, "padded tokens in memory at a time, at most; 0 is any number", "training", least=0, real=16384
+    )
+    gradient_checkpointing: bool = option(False, "recompute activations to save memory", "training", real=True)
+    max_grad_norm: float = option(1.0, "gradient norm is clipped to this", "training", above=0, rare=True)
+    lora_rank: int = option(8, "rank of the LoRA layers", "training", least=1, real=16)
+    lora_alpha: float = option(16.0, "LoRA scale is alpha / rank", "training", above=0, real=32.0)
+    lora_targets: str = option("all", f"all, or some of {','.join(TARGETS)}", "training", rare=True)
+    group_size: int = option(8, "samples a problem", OWN_SAMPLES, least=1)
+    credit: str = option("uniform", "how reward and advantage fall on tokens", OWN_SAMPLES, choices=CREDITS)
+    old_log_probs: str = option(
+        "sampler", "of the ratio", OWN_SAMPLES, choices=("sampler", "recompute"), real="recompute", rare=True
+    )
+    importance_cap: float = option(
+        0.0, "cap of importance weights, recomputed against sampled; 0 is none", OWN_SAMPLES, least=0, rare=True
+    )
+    mask_truncated: bool = option(False, "leave truncated completions out of the loss", OWN_SAMPLES, rare=True)
+    reference: str = option(
+        "start",
+        "of the KL: start (the policy as it starts), base (no adapter), or an adapter directory",
+        OWN_SAMPLES,
+        rare=True,
+    )
+    zero_spread: str = option(
+        "keep", "groups whose rewards are all equal", GROUPS, choices=("keep", "drop", "resample"), rare=True
+    )
+    resample_rounds: int = option(8, "rounds of resampling in a step, at most", GROUPS, least=0, rare=True)
+    eval_samples: int = option(16, "samples a problem before and after", "evaluation", least=0, real=4)
+    eval_every: int = option(20, "greedy pass@1 on valid every so many steps; 0 is never", "evaluation", least=0)
+    eval_problems: int = option(0, "evaluate the first N problems only; 0 is all", "evaluation", least=0)
+    checkpoint_every: int = option(20, "steps between checkpoints, one more at the end; 0 is none", "output", least=0)
+    keep_checkpoints: int = option(2, "newest checkpoints that are kept", "output", least=1, rare=True)
     out: str = option("", "run directory; default runs/<time>-<algo>-<reward>", "output")
-    dry_run: bool = option(False, "print the estimated memory of the run, and do nothing else", "output")
+    algorithm: object = None  # the algorithm's Options
 
 
-def defaults(algorithm: str, small: bool) -> dict:
-    """What is used of each option that the algorithm takes where nothing is said: of a small or a real model."""
-    taken = TAKEN[algorithm] | SMALL_MODEL
-    return taken if small else taken | {name: value for name, value in REAL_MODEL.items() if name in taken}
+def read_options(arguments: Sequence[str] | None, description: str, is_small) -> RunOptions:
+    """The checked options of a command line; exits with status 2 on a bad one.
 
-
-def resolve(options: RunOptions, small: bool = True) -> RunOptions:
-    """Fills in the defaults of the algorithm and the model's size, and checks every option; from here on nothing is
-    implied.
-
-    ValueError, one line, for the first option that makes no sense, alone or with the others.
+    `is_small(options)` finds the model (it may download it) and says whether it is small: real models have other
+    defaults, so the command line is then read again.
     """
-    check_choice("algo", options.algo, tuple(ALGORITHMS))
-    taken = defaults(options.algo, small)
-    owned = {name for names in TAKEN.values() for name in names}
-    for item in fields(options):
-        given = getattr(options, item.name)
-        if item.name in owned and item.name not in taken and given is not None and given is not False:
-            users = [name for name in ALGORITHMS if item.name in TAKEN[name]]
-            raise ValueError(
-                f"--{item.name.replace('_', '-')}: {options.algo} takes no such option; it is for {', '.join(users)}"
-            )
-        if given is not None and item.name in NEEDS:
-            check_needed(options, item.name, *NEEDS[item.name])
-    if options.critic == "copy" and options.critic_lr is None and small:
-        options.critic_lr = COPY_LR
-    for name, value in taken.items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
-    validate(options)
-    kind = "-".join(name for name in (options.algo, options.reward) if name)
-    slug = re.sub(r"[^\w.]+", "-", kind).strip("-")[:60]
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    check_alone(arguments)
+    algo = named_algorithm(arguments)
+    options = parse_run(arguments, description, algo or RunOptions.algo, real=False, show_rare=algo is not None)
+    if options.resume:
+        return options
+    with bad_input_is_one_line("run.py"):
+        check_combinations(options)
+        if not is_small(options):
+            model = options.model
+            options = parse_run(arguments, description, options.algo, real=True)
+            options.model = model
+            check_combinations(options)
+    reward = options.reward if ALGORITHMS[options.algo].ON_POLICY else ""
+    slug = re.sub(r"[^\w.]+", "-", f"{options.algo}-{reward}").strip("-")[:60]
     options.out = options.out or f"runs/{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
     make_paths_absolute(options)
     return options
 
 
-def check_needed(options: RunOptions, name: str, needed: str, value: str | None) -> None:
-    """ValueError for an option that was given without the one that it goes with."""
-    found = getattr(options, needed)
-    if not (found == value if value else found):
-        flag, other = (f"--{word.replace('_', '-')}" for word in (name, needed))
-        raise ValueError(f"{flag}: does nothing without {other}" + (f" {value}" if value else ""))
+def named_algorithm(arguments: Sequence[str]) -> str | None:
+    """The value of --algo; None without one. Exits with status 2 for an unknown one."""
+    found = None
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument.startswith("--algo="):
+            found = argument.partition("=")[2]
+        elif argument == "--algo":
+            found = following
+    if found is not None:
+        with bad_input_is_one_line("run.py"):
+            check_choice("algo", found, tuple(ALGORITHMS))
+    return found
+
+
+def parse_run(
+    arguments: Sequence[str], description: str, algo: str, *, real: bool, show_rare: bool = True
+) -> RunOptions:
+    """RunOptions with the algorithm's own. Without --algo, --help shows neither those nor rare options."""
+    module = ALGORITHMS[algo]
+    own = f"options of {algo}"
+    more = "\n".join(f"  {name:10} {line(other)}" for name, other in ALGORITHMS.items())
+    epilog = f"algorithms (run.py --algo NAME --help lists all options, with the algorithm's own):\n{more}"
+    help_alone = not show_rare and bool({"-h", "--help"} & set(arguments))
+    classes = [RunOptions] if help_alone else [RunOptions, module.Options]
+    options, *algorithm = parse_all(
+        classes,
+        arguments,
+        "run.py",
+        description,
+        real=real,
+        defaults=module.DEFAULTS,
+        without=untaken(module),
+        show_rare=show_rare,
+        epilog=epilog,
+        explain=lambda flag: explain(flag, algo),
+        title=own,
+    )
+    options.algorithm = algorithm[0]
+    return options
+
+
+def line(module) -> str:
+    """What an algorithm's file says of it first."""
+    return module.__doc__.split(" (")[0].rpartition(": ")[2]
+
+
+def untaken(module) -> tuple[str, ...]:
+    """The groups of RunOptions that an algorithm does not take."""
+    return () if module.GROUPED else (GROUPS,) if module.ON_POLICY else (OWN_SAMPLES, GROUPS)
+
+
+def explain(flag: str, algo: str) -> str:
+    """The error for an option that other algorithms take; "" for an unknown one."""
+    takers = [name for name, module in ALGORITHMS.items() if flag in flags_of(module)]
+    return f"{flag}: {algo} takes no such option; it is for {', '.join(takers)}" if takers else ""
+
+
+def flags_of(module) -> set[str]:
+    """Every option that run.py takes with an algorithm."""
+    items = [i for i in options_of(RunOptions) if i.metadata["group"] not in untaken(module)]
+    items += options_of(module.Options)
+    flags = {flag_of(item.name) for item in items}
+    return flags | {f"--no-{flag_of(item.name)[2:]}" for item in items if item.metadata["kind"] is bool}
+
+
+def check_alone(arguments: Sequence[str]) -> None:
+    """--resume takes no other option: exits with status 2 for the first one."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    others = [flag for flag in flags if flag not in ("--resume", "--help")]
+    if "--resume" in flags and others:
+        fail("run.py", f"{others[0]}: --resume takes every option from the run; give it alone")
+
+
+def from_record(record: dict) -> RunOptions:
+    """The options in the config.json of a run. ValueError, one line, for one that is missing or wrong."""
+    names = [item.name for item in options_of(RunOptions)] + ["algorithm"]
+    if missing := [name for name in names if name not in record]:
+        raise ValueError(f"{missing[0]}: missing; was it written by another version?")
+    options = RunOptions(**{name: record[name] for name in names})
+    check_choice("algo", options.algo, tuple(ALGORITHMS))
+    own = ALGORITHMS[options.algo].Options
+    if not isinstance(options.algorithm, dict) or options.algorithm.keys() != asdict(own()).keys():
+        raise ValueError(f"algorithm: not the options of {options.algo}; was it written by another version?")
+    options.algorithm = own(**options.algorithm)
+    check_fields(options)
+    check_fields(options.algorithm)
+    check_combinations(options)
+    return options
 
 
 def make_paths_absolute(options: RunOptions) -> None:
-    """So that a run can be resumed from anywhere. Names that are no paths ("embedded", "start") stay."""
+    """A run can then be resumed from any directory. Names that are no paths ("embedded", "start") stay."""
+    names = {"model": (EMBEDDED,), "reference": ("start", "base"), "data": (*OWN, *SOURCES)}
     for name in ("model", "data", "from_", "adapter", "reference"):
         value = getattr(options, name)
-        if value and not is_name(name, value) and Path(value).exists():
+        if value and value.removesuffix(STDIN) not in names.get(name, ()) and Path(value).exists():
             setattr(options, name, str(Path(value).absolute()))
 
 
-def is_name(option: str, value: str) -> bool:
-    """Whether a value that may also be a path is a name of ours, though there be a directory "mbpp" where we are."""
-    names = {"model": (EMBEDDED,), "reference": ("start", "base"), "data": (*OWN, *SOURCES)}
-    return value.removesuffix(STDIN) in names.get(option, ())
-
-
-def validate(options: RunOptions) -> None:
-    """ValueError, one line, for the first resolved option of the wrong type, out of range, or against another."""
-    for item in fields(options):
-        value, kind = getattr(options, item.name), item.metadata["kind"]
-        allowed = (int, float) if kind is float else kind
-        if value is not None and (not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool)):
-            raise ValueError(f"--{item.name.replace('_', '-')}: {value!r} is no {kind.__name__}")
-    check_choice("algo", options.algo, tuple(ALGORITHMS))
-    for name in TAKEN[options.algo] | SMALL_MODEL:
-        if getattr(options, name) is None:
-            raise ValueError(f"--{name.replace('_', '-')}: has no value, but {options.algo} takes it")
-    check_values(options)
-    check_combinations(options)
-
-
-def check_values(options: RunOptions) -> None:
-    """Each option that the algorithm takes, for itself."""
-    choices = {
-        "credit": CREDITS,
-        "solutions": tuple(SOLUTIONS),
-        "lr_schedule": ("linear", "constant"),
-        "scale_rewards": grpo.SCALES,
-        "loss_normalizer": normalizer.NORMALIZERS,
-        "ratio_level": gspo.LEVELS,
-        "zero_spread": ("keep", "drop", "resample"),
-        "old_log_probs": ("sampler", "recompute"),
-        "kl_estimator": kl.ESTIMATORS,
-        "kl_in": ("loss", "reward"),
-        "critic": critic.KINDS,
-        "whiten": ("yes", "no"),
-        "gradient_checkpointing": ("yes", "no"),
-        "prompt": PROMPTS,
-        "extract": RULES,
-        "stop": STOPS,
-        "decoder": tuple(DECODERS),
-        "dtype": tuple(DTYPES),
-        "device": DEVICES,
-    }
-    for name, values in choices.items():
-        if getattr(options, name) is not None:
-            check_choice(name.replace("_", "-"), getattr(options, name), values)
-    for target in lora_targets(options):
-        check_choice("lora-targets", target, TARGETS)
-    at_least = {
-        1: "steps prompts group_size epochs minibatches microbatch_rows lora_rank max_new_tokens slots "
-        "keep_checkpoints kl_horizon",
-        0: "warmup clip_low clip_high resample_rounds importance_cap kl_coef kl_target target_kl "
-        "value_clip value_coef gamma gae_lambda eval_samples eval_every eval_problems threads checkpoint_every "
-        "microbatch_tokens max_prompt_tokens",
-    }
-    for least, names in at_least.items():
-        check_at_least(options, least, *(n for n in names.split() if getattr(options, n) is not None))
-    positive = "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"
-    check_positive(options, *(n for n in positive.split() if getattr(options, n) is not None))
-
-
 def check_combinations(options: RunOptions) -> None:
-    """Options that contradict each other."""
-    if options.zero_spread is not None and options.group_size < 2:
+    """ValueError, one line, for options that contradict each other, or that have no effect."""
+    module, own = ALGORITHMS[options.algo], options.algorithm
+    if module.GROUPED and options.group_size < 2:
         raise ValueError(
             f"--group-size {options.group_size}: {options.algo} compares samples of one problem; needs at least 2"
         )
-    if options.kl_coef and options.kl_in == "loss":
-        kl.check_in_loss(options.kl_estimator, options.kl_weighted)
-    if options.kl_weighted and not (options.kl_coef and options.kl_in == "loss"):
-        raise ValueError("--kl-weighted: there is no KL in the loss; it needs --kl-coef and --kl-in loss")
-    if options.kl_target and not (options.kl_coef and options.kl_in == "reward"):
-        raise ValueError("--kl-target: there is no KL in the reward; it needs --kl-coef and --kl-in reward")
-    if options.algo == "sft" and options.group_size != 1:
-        raise ValueError(f"--group-size {options.group_size}: sft learns from one solution a problem")
+    if options.resample_rounds != RunOptions.resample_rounds and options.zero_spread != "resample":
+        raise ValueError("--resample-rounds: does nothing without --zero-spread resample")
+    if not getattr(own, "kl_coef", 0.0):
+        silent = [("reference", options), *((name, own) for name in ("kl_estimator", "kl_in", "kl_target"))]
+        for name, where in silent:
+            if hasattr(where, name) and getattr(where, name) != getattr(type(where), name):
+                raise ValueError(f"{flag_of(name)}: does nothing without --kl-coef")
     if options.importance_cap and options.old_log_probs != "recompute":
         raise ValueError(
             "--importance-cap: weighs recomputed log-probs against sampled ones; needs --old-log-probs recompute"
         )
-    if options.ratio_level == "sequence" and options.credit != "uniform":
-        raise ValueError(
-            f"--credit {options.credit}: a ratio of the whole sequence weighs all its tokens alike; "
-            "needs --ratio-level token"
-        )
-    if options.reward is not None:
+    own.check(options)
+    for target in lora_targets(options):
+        check_choice("lora-targets", target, TARGETS)
+    if module.ON_POLICY:
         check_reward(options)
-    for name in ("gamma", "gae_lambda"):
-        if (getattr(options, name) or 0) > 1:
-            raise ValueError(f"--{name.replace('_', '-')} {getattr(options, name)}: needs at most 1")
 
 
 def check_reward(options: RunOptions) -> None:
-    """The reward's text, and that each of its phases can be worked out for an answer of this run.
-
-    A component may need what there is not (a simulator), or an option may not fit the token budget: better said now
-    than after the first step.
-    """
+    """Whether each phase of the reward can be computed in this run: a component may need what this run lacks (a
+    simulator), and a phase may wait for a metric that no step has."""
+    steady = STEADY + (STEADY_GROUPS if options.group_size > 1 else ())
     try:
         schedule = parse_schedule(options.reward, options.steps)
-        steady = STEADY + (STEADY_GROUPS if options.group_size > 1 else ())
+        check(schedule, options.max_new_tokens)
         for phase in schedule.phases:
-            evaluate(phase.expression, example_answer(options.max_new_tokens))
             if phase.when and phase.when.metric not in steady:
                 near = nearest(phase.when.metric, steady) or f"; there are {', '.join(steady)}"
                 raise ValueError(f"{options.reward}: when {phase.when.metric}: no step would have it{near}")
     except ValueError as error:
         raise ValueError(f"--reward {error}") from None
-
-
-def example_answer(budget: int) -> Answer:
-    """An answer that passed its one test."""
-    outcome = dataclasses.replace(lost(Task("", ("",)), ""), stage=Stage.PASSED, passed=1, tests=(Verdict("passed"),))
-    text = "f = 1"
-    return Answer(
-        text=text,
-        program=(0, len(text)),
-        outcome=outcome,
-        entry_point="f",
-        reference=text,
-        analysis=Analysis(parses=True),
-        peers=(outcome,),
-        tokens=1,
-        budget=budget,
-        token_starts=(0,),
-    )
 
 
 def lora_targets(options: RunOptions) -> tuple[str, ...]:

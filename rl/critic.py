@@ -2,13 +2,13 @@
 
     V(q, o_<t) = w . h_t / sqrt(D) + b,     h_t: the hidden state from which token t is predicted, D wide
 
-The root keeps a step of Adam, which moves every weight by the learning rate, from moving V by D times that.
+Adam moves every weight by about the learning rate; without the root, V would move by D times that.
 
-The decoder beneath is the policy's frozen base, shared in memory, and one of three things is learned on top:
+The decoder is the policy's frozen base, shared in memory. One of three things is learned:
 
     linear   the head alone: no gradient through the decoder
     lora     the head and an adapter of its own, apart from the policy's
-    copy     the head and a whole copy of the base, all of it trained (so does arXiv 2605.21180)
+    copy     the head and a whole copy of the base (arXiv 2605.21180)
 """
 
 import copy
@@ -31,12 +31,12 @@ class Critic(nn.Module):
         self.kind, self.backbone = kind, share_base(policy)
         if kind == "lora":
             add_lora(self.backbone, rank, alpha, seed=seed)
-        dtype = torch.promote_types(policy.dtype, torch.float32)  # bf16 can't resolve the updates of one step
+        dtype = torch.promote_types(policy.dtype, torch.float32)  # bf16 is too coarse for the updates of one step
         if kind == "copy":
             self.backbone = copy.deepcopy(self.backbone).to(dtype).requires_grad_(True)
             if self.backbone.lm_head is not None:
-                self.backbone.lm_head.requires_grad_(False)  # a critic reads hidden states only
-        # Zero, so that all states have the same value at the start.
+                self.backbone.lm_head.requires_grad_(False)  # a critic uses hidden states only
+        # Zero: all states have the same value at the start.
         self.head = nn.Linear(policy.config.hidden_size, 1, device=policy.device, dtype=dtype)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -48,14 +48,14 @@ class Critic(nn.Module):
         return self.head(hidden.to(self.head.weight.dtype) / hidden.shape[-1] ** 0.5).squeeze(-1)
 
     def center(self, value: float) -> None:
-        """Moves all values up by this: a critic that starts at the mean return has only differences to learn."""
+        """Adds a constant to all values: a critic that starts at the mean return has only differences to learn."""
         with torch.no_grad():
             self.head.bias += value
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float | None:
-    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is a perfect critic, 0 one that knows the mean
-    only. None where the returns differ by no more than round-off: there is nothing to explain."""
+    """1 - Var(returns - values) / Var(returns) over the real tokens: 1 is perfect, 0 a constant critic. None if the
+    returns differ by round-off only."""
     values, returns = values[mask.bool()], returns[mask.bool()]
     if float(returns.std()) <= 1e-5 * (1 + float(returns.abs().max())):
         return None

@@ -1,14 +1,13 @@
-"""Decoding, one token a step: G rollouts of a prompt share the prompt's keys and values.
+"""Decoding, one token per step: G rollouts of a prompt share the prompt's keys and values.
 
-What makes it fast, and where:
+Three things make it fast:
 
-* attention looks at two places, the shared prompt (all rows of a group in one matrix product) and the row's
-  own tokens (`SharedPrompts.attend`), so a prompt is neither computed nor stored G times;
+* attention reads the shared prompt (all rows of a group in one matrix product) and the row's own tokens separately
+  (`SharedPrompts.attend`), so a prompt is neither computed nor stored G times;
 * finished rows leave the batch (`GroupDecoder.keep`);
 * in a small model q, k, v are one matrix and gate, up another, with LoRA merged, once per call (`fuse`).
 
-`GroupDecoder` looks at as many own positions as there are tokens. Its twin, whose every step has the same shapes so
-that a CUDA graph can replay it, is in rl/static_decoder.py.
+rl/static_decoder.py does the same in steps of fixed shapes, for CUDA graphs.
 """
 
 from collections.abc import Callable
@@ -18,21 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rl.files.config import ModelConfig
 from rl.lora import LoRALinear, merged_weight
-from rl.model import Block, Decoder, Prefix, rope_frequencies, rope_tables, rotate
+from rl.model import Block, Decoder, ModelConfig, Prefix, rope_frequencies, rope_tables, rotate
 
-# Matrices of up to so many elements are fused. On a CPU in fp32 that makes their products 1.3 times as fast at 100,000
-# elements, 1.2 times at 400,000, and no faster from a million on. There the copy would be waste: 0.9 GB for a model of
-# 0.6e9 parameters in bf16, 1.8 GB in fp32, written anew at each call.
+# Matrices of up to so many elements are fused. On a CPU in fp32 their products are then 1.3 times as fast at 100,000
+# elements, 1.2 times at 400,000, and no faster from a million on, where the copy would take 0.9 GB for a model of 0.6e9
+# parameters in bf16.
 FUSED_ELEMENTS = 2**20
 
 
 def fuse(linears: list[nn.Module]) -> Callable[[Tensor], Tensor]:
-    """Several projections of one input: x (B, in) -> (B, sum of outs). Small ones as one matrix, LoRA merged in.
+    """Several projections of one input: x (B, in) -> (B, sum of outs). Small ones become one matrix, with LoRA merged.
 
-    Below fp32 adapters are not merged: rounding W + BA to bf16 would drop most of a small update, and what is
-    sampled would no longer be what is trained.
+    Below fp32 adapters are not merged: rounding W + BA to bf16 drops most of a small update, so the sampled policy
+    would differ from the trained one.
     """
     plain = [linear.base if isinstance(linear, LoRALinear) else linear for linear in linears]
     large = sum(linear.weight.numel() for linear in plain) > FUSED_ELEMENTS
@@ -46,7 +44,7 @@ def fuse(linears: list[nn.Module]) -> Callable[[Tensor], Tensor]:
 
 
 class FusedBlock:
-    """A Block as decoding wants it."""
+    """A Block for decoding: one token per row."""
 
     def __init__(self, block: Block, config: ModelConfig):
         attention, mlp = block.self_attn, block.mlp
@@ -63,8 +61,8 @@ class FusedBlock:
             self.qk_scale = torch.cat([q_scale, k_scale])  # (H + K, Dh)
 
     def step(self, x: Tensor, rope, attend: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-        """One new token of each row, (B, D) -> (B, D). `attend` takes its q (B, H, Dh), k and v (B, K, Dh), remembers
-        k and v, and returns what q finds in all that its row has seen, (B, H Dh)."""
+        """One new token of each row, (B, D) -> (B, D). `attend` takes q (B, H, Dh), k and v (B, K, Dh), stores k and v,
+        and returns the attention of q to all tokens of its row, (B, H Dh)."""
         qk, v = (
             self.qkv(self.norm1(x)).unflatten(1, (-1, self.width)).split([self.heads + self.kv_heads, self.kv_heads], 1)
         )
@@ -74,19 +72,19 @@ class FusedBlock:
         return x + self.down(F.silu(gate) * up)
 
     def norm_heads(self, qk: Tensor) -> Tensor:
-        """Qwen3's norm of each head of q and k at once. (B, H + K, Dh)"""
+        """Qwen3's norm of each head of q and k. (B, H + K, Dh)"""
         if self.qk_scale is None:
             return qk
         return F.rms_norm(qk, qk.shape[-1:], None, self.eps) * self.qk_scale
 
 
 class SharedPrompts:
-    """Keys and values of N prompts, and attention of their rows to them and to the rows' own tokens."""
+    """Keys and values of N prompts, and the attention of rows to their prompt and to their own tokens."""
 
     def __init__(self, config: ModelConfig, prefix: Prefix):
         self.config, self.lengths = config, prefix.lengths
-        # Keys lie transposed, as the product with queries wants them. All (N, K) pairs, and in `attend` all
-        # (B, K) pairs, are flattened into the batch of a matrix product.
+        # Keys are stored transposed, for the product with queries. All (N, K) pairs, and in `attend` all (B, K) pairs,
+        # are flattened into the batch of a matrix product.
         self.keys = [keys.flatten(0, 1).mT.contiguous() for keys in prefix.keys]  # L x (N K, Dh, P)
         self.values = [values.flatten(0, 1) for values in prefix.values]  # L x (N K, P, Dh)
         positions = torch.arange(prefix.keys[0].shape[2], device=self.lengths.device)
@@ -96,10 +94,10 @@ class SharedPrompts:
         self.bias = self.bias.repeat_interleave(config.num_key_value_heads, 0)[:, None]  # (N K, 1, P)
 
     def place(self, prompt_of_row: Tensor) -> None:
-        """Where each query goes so that the queries of one prompt and one key-value head form one matrix. (B,) int64
+        """Computes where each query goes, so that the queries of one prompt and one key-value head form one matrix.
 
-        The matrix of (prompt n, head k) has as many lines as the largest group has rows, times H / K.
-        `to_slot` takes queries there from the order (row, K, H / K), `to_row` takes the result back.
+        prompt_of_row (B,) int64. The matrix of (prompt n, head k) has H / K lines for each row of the largest group.
+        `to_slot` moves queries there from the order (row, K, H / K), `to_row` moves the result back.
         """
         config, device = self.config, prompt_of_row.device
         prompts = len(self.lengths)
@@ -116,12 +114,12 @@ class SharedPrompts:
     def attend(self, i: int, q: Tensor, own_keys: Tensor, own_values: Tensor, unseen: Tensor | None = None) -> Tensor:
         """Attention of layer i's queries (B, H, Dh) to their prompts and to their rows' own tokens. (B, H Dh)
 
-        own_keys (B K, Dh, t) and own_values (B K, t, Dh); `unseen` (t,) is True where there is no token yet, though
-        values there must be finite: they are multiplied by zero.
+        own_keys (B K, Dh, t) and own_values (B K, t, Dh). `unseen` (t,) is True at places without a token; values there
+        must be finite, as they are multiplied by zero.
         """
         rows, width = len(q), q.shape[-1]
         keys, values = self.keys[i], self.values[i]
-        q = (q * width**-0.5).view(-1, width)  # (B H, Dh), that is in the order (row, K, H / K)
+        q = (q * width**-0.5).view(-1, width)  # (B H, Dh), in the order (row, K, H / K)
         slots = q.index_select(0, self.to_slot).view(len(keys), -1, width)  # (N K, G H/K, Dh)
         on_prompt = torch.baddbmm(self.bias, slots, keys).flatten(0, 1)  # (N K G H/K, P)
         on_own = torch.bmm(q.view(len(own_keys), -1, width), own_keys).flatten(0, 1)  # (B H, t)
@@ -138,10 +136,10 @@ class SharedPrompts:
 
 
 class GroupDecoder:
-    """The state of one batch of rows that are being decoded, and one step of it."""
+    """The state of one batch of rows, and one decoding step."""
 
-    LOOK_EVERY = 1  # tokens between two looks at which rows have ended
-    COMPACT_BELOW = 0.8  # rows leave once this share of the batch or less is still alive: each time costs a copy
+    LOOK_EVERY = 1  # tokens between two checks for rows that have ended
+    COMPACT_BELOW = 0.8  # ended rows leave once at most this share is alive: each time costs a copy
 
     def __init__(self, model: Decoder, blocks: list[FusedBlock], prefix: Prefix, prompt_of_row: Tensor, steps: int):
         config = model.config
@@ -155,9 +153,9 @@ class GroupDecoder:
         self.prompts.place(prompt_of_row)
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch only. (B',) int64"""
+        """Continues with these rows only. (B',) int64"""
         self.prompt_of_row = self.prompt_of_row[rows]
-        for keys, values in zip(self.keys, self.values, strict=True):  # only what is filled, within the memory
+        for keys, values in zip(self.keys, self.values, strict=True):  # only the filled part, in place
             keys[: len(rows), ..., : self.t] = keys[..., : self.t][rows]
             values[: len(rows), :, : self.t] = values[:, :, : self.t][rows]
         self.keys = [keys[: len(rows)] for keys in self.keys]
@@ -165,7 +163,7 @@ class GroupDecoder:
         self.prompts.place(self.prompt_of_row)
 
     def step(self, token: Tensor) -> Tensor:
-        """Put one token (B,) behind each row; logits (B, V) of the next."""
+        """Appends one token (B,) to each row; logits (B, V) of the next."""
         position = self.prompts.lengths[self.prompt_of_row] + self.t
         x = self.model.model.embed_tokens(token)  # (B, D)
         rope = rope_tables(position, self.frequencies, x.dtype)

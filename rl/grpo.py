@@ -15,11 +15,13 @@ Variants:
     Dr. GRPO (Liu et al. 2025, arXiv 2503.20783)      --loss-normalizer constant --scale-rewards none
     KL to the reference, the paper's own              --kl-coef 0.04 --kl-estimator k3
 
-What differs from the paper when nothing is asked for: beta is 0, so there is no reference; e_high is DAPO's. What is
-left out: process supervision (section 4.1.3) and the iterated reward model, as rewards here are verified, not learned.
+Different from the paper by default: beta is 0, so there is no reference; e_high is DAPO's. What is left out: process
+supervision (section 4.1.3) and the iterated reward model, as rewards here are verified, not learned.
 
     python experiments/run.py --algo grpo --reward staged
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -27,120 +29,74 @@ from torch import Tensor
 from rl import kl
 from rl.credit import token_advantages
 from rl.learner import Learner
-from rl.loss import Totals, normalize
-from rl.rollout import Batch, has_spread, reward_table
+from rl.loss import NORMALIZERS, Totals, clipped_loss, normalize
+from rl.options import option
+from rl.rollout import Batch, has_spread
 
-DEFAULTS = {  # the options of run.py that GRPO takes
-    "clip_low": 0.2,
-    "clip_high": 0.28,
-    "scale_rewards": "group",
-    "loss_normalizer": "sequence-mean",
-    "kl_coef": 0.0,
-    "kl_estimator": "k3",
-    "kl_in": "loss",
-    "kl_weighted": False,
-}
+ON_POLICY, GROUPED = True, True  # learns from own samples; compares samples of one prompt
+DEFAULTS = {}
 SCALES = ("group", "batch", "none")
 
 
-def group_advantages(rewards: Tensor, scale: str = "group") -> Tensor:
-    """A_i of every rollout: (N, G) -> (N, G). A group whose rewards are all equal gets exactly zero.
+@dataclass
+class Options:
+    clip_low: float = option(0.2, "clip range of the ratio below 1", least=0)
+    clip_high: float = option(0.28, "clip range of the ratio above 1", least=0)
+    scale_rewards: str = option("group", "what std advantages are divided by", choices=SCALES)
+    loss_normalizer: str = option("sequence-mean", "what the loss divides by (rl/loss.py)", choices=NORMALIZERS)
+    kl_coef: float = option(0.0, "weight of the KL to the reference; 0 is none", least=0)
+    kl_estimator: str = option("k3", "estimator of the KL (rl/kl.py)", choices=kl.ESTIMATORS)
+    kl_in: str = option("loss", "where the KL stands", choices=("loss", "reward"))
+    kl_weighted: bool = option(False, "weight the KL in the loss by the ratio: an unbiased gradient")
+
+    def check(self, run) -> None:
+        """ValueError, one line, for options that contradict each other."""
+        kl.check(self)
+
+
+def group_advantages(rewards: Tensor, scale: str = "group") -> tuple[Tensor, Tensor]:
+    """A_i of every rollout and the number s_i that it was divided by: (N, G) -> (N, G), (N, 1).
+
+    Scale "group" is the group's standard deviation, "batch" that of all N x G rewards, "none" is 1. It is the unbiased
+    one (divisor G - 1), as in the authors' and TRL's code. Division by the group's gives more weight to prompts whose
+    rewards nearly agree: the expected gradient is then not that of the expected reward. Equal rewards give exactly 0.
 
     Example: rewards [[0, 0, 1]] give [[-0.58, -0.58, 1.15]], and [[-0.33, -0.33, 0.67]] with scale "none".
     """
     if rewards.shape[1] < 2:
-        raise ValueError(f"group-size: {rewards.shape[1]}: a group of one has no mean to differ from")
+        raise ValueError(
+            f"--group-size {rewards.shape[1]}: a group of one has no mean to differ from; needs at least 2"
+        )
+    if scale == "group":
+        divisor = rewards.std(dim=1, keepdim=True) + 1e-4  # (N, 1)
+    elif scale == "batch":
+        divisor = (rewards.std() + 1e-4).expand(len(rewards), 1)
+    elif scale == "none":
+        divisor = rewards.new_ones(len(rewards), 1)
+    else:
+        raise ValueError(f"--scale-rewards: unknown {scale!r}; there are {', '.join(SCALES)}")
     centered = rewards - rewards.mean(dim=1, keepdim=True)  # (N, G)
     spread = has_spread(rewards)[:, None]  # (N, 1)
-    return torch.where(spread, centered / reward_scale(rewards, scale), 0.0)
+    return torch.where(spread, centered / divisor, 0.0), divisor
 
 
-def reward_scale(rewards: Tensor, scale: str) -> Tensor:
-    """What the centred rewards are divided by: (N, G) -> (N, 1).
-
-    Scale "group" is the group's standard deviation, "batch" that of all N x G rewards, "none" is 1. It is the unbiased
-    one (divisor G - 1), as in the authors' and TRL's code. Dividing by the group's weighs prompts by how nearly
-    unanimous their group is: the expected gradient is then no longer that of the expected reward.
-    """
-    if scale == "group":
-        return rewards.std(dim=1, keepdim=True) + 1e-4
-    if scale == "batch":
-        return (rewards.std() + 1e-4).expand(len(rewards), 1)
-    if scale == "none":
-        return rewards.new_ones(len(rewards), 1)
-    raise ValueError(f"scale-rewards: unknown scale {scale!r}; there are {', '.join(SCALES)}")
-
-
-def policy_loss(
-    log_probs: Tensor,  # (B, T), with gradient
-    old_log_probs: Tensor,  # (B, T), of the policy that sampled
-    advantages: Tensor,  # (B, T)
-    mask: Tensor,  # (B, T), 1.0 at the tokens that count
-    totals: Totals,  # of the whole optimizer step
-    *,
-    clip_low: float = DEFAULTS["clip_low"],
-    clip_high: float = DEFAULTS["clip_high"],
-    normalizer: str = DEFAULTS["loss_normalizer"],
-    weights: Tensor | None = None,  # (B, T), truncated importance weights
-    ref_log_probs: Tensor | None = None,  # (B, T), needed if kl_coef is not 0
-    kl_coef: float = 0.0,
-    kl_estimator: str = DEFAULTS["kl_estimator"],
-    kl_weighted: bool = False,
-) -> tuple[Tensor, dict]:
-    """-J of the rows given, as their share of the optimizer step's mean; and metrics."""
-    ratio = torch.exp(log_probs - old_log_probs)  # r_it, (B, T)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    per_token = -torch.minimum(ratio * advantages, clipped * advantages)  # (B, T)
-    if weights is not None:
-        per_token = per_token * weights
-    too_low = (ratio < 1 - clip_low) & (advantages < 0) & mask.bool()  # where the clip has cut the gradient
-    too_high = (ratio > 1 + clip_high) & (advantages > 0) & mask.bool()
-    loss = normalize(per_token, mask, totals, normalizer)
-    metrics = {
-        "policy_loss": float(loss.detach()),
-        "clip_ratio/low_mean": float(too_low.sum()) / totals.tokens,
-        "clip_ratio/high_mean": float(too_high.sum()) / totals.tokens,
-        "clip_ratio/region_mean": float((too_low | too_high).sum()) / totals.tokens,
-        "ratio": ratio[mask.bool()],
-    }
-    if kl_coef:
-        penalty = kl.in_loss(kl_estimator, log_probs, old_log_probs, ref_log_probs, kl_weighted)  # (B, T)
-        loss = loss + kl_coef * normalize(penalty, mask, totals, normalizer)
-        metrics["kl"] = float((penalty.detach() * mask).sum()) / totals.tokens
+def policy_loss(log_probs: Tensor, batch: Batch, totals: Totals, options: Options) -> tuple[Tensor, dict]:
+    """-J of the rows given, as their share of the step's mean. log_probs (b, T) carry the gradient."""
+    loss, metrics = clipped_loss(log_probs, batch, totals, options.clip_low, options.clip_high, options.loss_normalizer)
+    if options.kl_coef and options.kl_in == "loss":
+        penalty = kl.in_loss(log_probs, batch, options)  # KL_it, (b, T)
+        loss = loss + options.kl_coef * normalize(penalty, batch.loss_mask, totals, options.loss_normalizer)
+        metrics["kl"] = float((penalty.detach() * batch.loss_mask).sum()) / totals.tokens
     return loss, metrics
 
 
-def train(learner: Learner, collect, log, options) -> None:
-    """The loop. `collect(step)` samples, executes and rewards; `log(batch, metrics)` writes down."""
-    kl_in_loss = options.kl_coef if options.kl_in == "loss" else 0.0
-
-    def loss(log_probs: Tensor, batch: Batch, totals: Totals):
-        return policy_loss(
-            log_probs,
-            batch.old_log_probs,
-            batch.advantages,
-            batch.loss_mask,
-            totals,
-            clip_low=options.clip_low,
-            clip_high=options.clip_high,
-            normalizer=options.loss_normalizer,
-            weights=batch.weights,
-            ref_log_probs=batch.ref_log_probs,
-            kl_coef=kl_in_loss,
-            kl_estimator=options.kl_estimator,
-            kl_weighted=options.kl_weighted,
-        )
-
-    while learner.step < options.steps:
+def train(learner: Learner, collect, log, options: Options) -> None:
+    """The loop. `collect(step)` samples, judges and rewards; `log(batch, metrics)` writes down."""
+    in_loss = options.kl_coef > 0 and options.kl_in == "loss"
+    while learner.step < learner.settings.steps:
         batch = learner.prepare(collect(learner.step))
-        rewards, measured = reward_table(batch.rollouts, options.group_size).to(batch.mask), {}  # R_i, (N, G)
-        if options.kl_coef and options.kl_in == "reward":
-            penalty, measured = kl.in_reward(
-                options.kl_estimator, batch.old_log_probs, batch.ref_log_probs, batch.mask
-            )  # (B, T)
-            rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)
-        advantages = group_advantages(rewards, options.scale_rewards)  # (N, G)
-        scale = reward_scale(rewards, options.scale_rewards)  # (N, 1)
-        batch.advantages = token_advantages(advantages, scale, batch.rollouts, batch.mask)  # (B, T)
-        metrics = learner.update(batch, loss, every_row=kl_in_loss > 0)
-        log(batch, metrics | measured)
+        beta = 0.0 if in_loss else options.kl_coef
+        rewards, metrics = kl.penalized_rewards(batch, options.kl_estimator, beta)  # R_i, (N, G)
+        advantages, scale = group_advantages(rewards, options.scale_rewards)  # (N, G), (N, 1)
+        batch.advantages = token_advantages(advantages, scale, batch)  # (B, T)
+        log(batch, metrics | learner.update(batch, policy_loss, options, every_row=in_loss))

@@ -5,121 +5,94 @@ As GRPO (rl/grpo.py), but the importance ratio belongs to the whole sequence, as
     J = 1/G sum_i min( s_i A_i, clip(s_i, 1 - e_low, 1 + e_high) A_i )
     s_i = ( pi(o_i | q) / pi_old(o_i | q) ) ^ (1 / |o_i|) = exp( 1/|o_i| sum_t log r_it )
 
-The power 1/|o_i| keeps s_i of sequences of any length in one range; it is far narrower than a token's, hence the
-small clip ranges. Every token of a clipped sequence is left out, so clipping is all or nothing. The advantage
-is GRPO's. GSPO-token (section 4.3, eqs. 13 and 14; --ratio-level token) lets the advantage differ from token to
-token:
+The power 1/|o_i| keeps s_i of sequences of any length in one range. It is far narrower than a token's range, hence the
+small clip ranges. A clipped sequence loses all its tokens. The advantage is GRPO's. GSPO-token (section 4.3, eqs. 13
+and 14; --ratio-level token) lets the advantage differ from token to token:
 
     J = 1/G sum_i 1/|o_i| sum_t min( s_it A_it, clip(s_it, 1 - e_low, 1 + e_high) A_it )
     s_it = sg[s_i] pi(o_it | ..) / sg[pi(o_it | ..)]          (sg: no gradient)
 
-The value of s_it is s_i's; where A_it is the same for all tokens, so is the gradient. Credit per token (rl/credit.py)
-is for level token: at sequence level, advantages that differ are averaged over the row, so that what was located
-changes nothing, and of the shares only their mean acts, as a factor of A_i. The loss is a mean over sequences, always:
-another normaliser would weigh s_i by length. A KL term, which the paper leaves out of its equations, is there if asked
-for; it is of tokens, and so is its weight (--kl-weighted).
+The value of s_it is s_i's. Where A_it is the same for all tokens, so is the gradient. Credit per token (rl/credit.py)
+needs level token: at sequence level only the row's mean advantage acts. The loss is always a mean over sequences:
+another normaliser would weigh s_i by length. The paper has no KL term; ours is per token, and so is its weight
+(--kl-weighted).
 
     python experiments/run.py --algo gspo --reward staged
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from rl import grpo, kl
+from rl import kl
 from rl.credit import token_advantages
-from rl.grpo import group_advantages, reward_scale
+from rl.grpo import SCALES, group_advantages
 from rl.learner import Learner
-from rl.loss import Totals, normalize
-from rl.rollout import Batch, reward_table
+from rl.loss import Totals, normalize, row_mean
+from rl.options import option
+from rl.rollout import Batch
 
-DEFAULTS = grpo.DEFAULTS | {  # the options of run.py that GSPO takes
-    "clip_low": 3e-4,  # the paper's, section 5.1
-    "clip_high": 4e-4,
-    "ratio_level": "sequence",
-}
-del DEFAULTS["loss_normalizer"]
+ON_POLICY, GROUPED = True, True  # learns from own samples; compares samples of one prompt
+DEFAULTS = {}
 LEVELS = ("sequence", "token")
 
 
-def policy_loss(
-    log_probs: Tensor,  # (B, T), with gradient
-    old_log_probs: Tensor,  # (B, T), of the policy that sampled
-    advantages: Tensor,  # (B, T)
-    mask: Tensor,  # (B, T), 1.0 at the tokens that count
-    totals: Totals,  # of the whole optimizer step
-    *,
-    clip_low: float = DEFAULTS["clip_low"],
-    clip_high: float = DEFAULTS["clip_high"],
-    level: str = DEFAULTS["ratio_level"],
-    weights: Tensor | None = None,  # (B, T), truncated importance weights
-    ref_log_probs: Tensor | None = None,  # (B, T), needed if kl_coef is not 0
-    kl_coef: float = 0.0,
-    kl_estimator: str = DEFAULTS["kl_estimator"],
-    kl_weighted: bool = False,
-) -> tuple[Tensor, dict]:
-    """-J of the rows given, as their share of the optimizer step's mean over rows; and metrics."""
-    lengths = mask.sum(dim=1, keepdim=True)
-    lengths = lengths.where(lengths > 0, 1)  # (B, 1); a row that is masked out counts as 0 in the mean
-    log_ratio = ((log_probs - old_log_probs) * mask).sum(dim=1, keepdim=True) / lengths  # log s_i, (B, 1)
-    if level == "sequence":
-        advantages = (advantages * mask).sum(dim=1, keepdim=True) / lengths  # (B, 1)
-    elif level == "token":
-        log_ratio = log_ratio.detach() + log_probs - log_probs.detach()  # log s_it, (B, T)
+@dataclass
+class Options:
+    clip_low: float = option(3e-4, "clip range of the ratio below 1 (the paper's, section 5.1)", least=0)
+    clip_high: float = option(4e-4, "clip range of the ratio above 1", least=0)
+    scale_rewards: str = option("group", "what std advantages are divided by", choices=SCALES)
+    ratio_level: str = option("sequence", "ratio of the whole sequence, or GSPO-token's", choices=LEVELS)
+    kl_coef: float = option(0.0, "weight of the KL to the reference; 0 is none", least=0)
+    kl_estimator: str = option("k3", "estimator of the KL (rl/kl.py)", choices=kl.ESTIMATORS)
+    kl_in: str = option("loss", "where the KL stands", choices=("loss", "reward"))
+    kl_weighted: bool = option(False, "weight the KL in the loss by the ratio: an unbiased gradient")
+
+    def check(self, run) -> None:
+        """ValueError, one line, for options that contradict each other."""
+        kl.check(self)
+        if self.ratio_level == "sequence" and run.credit != "uniform":
+            raise ValueError(f"--credit {run.credit}: a sequence's ratio needs equal tokens; use --ratio-level token")
+
+
+def policy_loss(log_probs: Tensor, batch: Batch, totals: Totals, options: Options) -> tuple[Tensor, dict]:
+    """-J of the rows given, as their share of the step's mean over rows. log_probs (b, T) carry the gradient."""
+    advantages, mask, low, high = batch.advantages, batch.loss_mask, 1 - options.clip_low, 1 + options.clip_high
+    log_ratio = row_mean(log_probs - batch.old_log_probs, mask)[:, None]  # log s_i, (b, 1)
+    if options.ratio_level == "sequence":
+        advantages = row_mean(advantages, mask)[:, None]  # A_i, (b, 1)
     else:
-        raise ValueError(f"ratio-level: unknown {level!r}; there are {', '.join(LEVELS)}")
-    ratio = torch.exp(log_ratio)  # s_i (B, 1) or s_it (B, T)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)
-    per_token = -torch.minimum(ratio * advantages, clipped * advantages).expand_as(mask)  # (B, T)
-    if weights is not None:
-        per_token = per_token * weights
-    too_low = ((ratio < 1 - clip_low) & (advantages < 0)).expand_as(mask)  # where the clip has cut the gradient
-    too_high = ((ratio > 1 + clip_high) & (advantages > 0)).expand_as(mask)
-    loss = normalize(per_token, mask, totals, "sequence-mean")
+        log_ratio = log_ratio.detach() + log_probs - log_probs.detach()  # log s_it, (b, T)
+    ratio = torch.exp(log_ratio)  # s_i (b, 1) or s_it (b, T)
+    clipped = ratio.clamp(low, high)
+    per_token = -torch.minimum(ratio * advantages, clipped * advantages).expand_as(mask)  # (b, T)
+    if batch.weights is not None:
+        per_token = per_token * batch.weights
+    loss = row_mean(per_token, mask).sum() / totals.rows
+    too_low = ((ratio < low) & (advantages < 0)).expand_as(mask).float()  # the clip has cut the gradient
+    too_high = ((ratio > high) & (advantages > 0)).expand_as(mask).float()
     metrics = {
         "policy_loss": float(loss.detach()),
-        "clip_ratio/low_mean": float(normalize(too_low.float(), mask, totals, "sequence-mean")),
-        "clip_ratio/high_mean": float(normalize(too_high.float(), mask, totals, "sequence-mean")),
-        "clip_ratio/region_mean": float(normalize((too_low | too_high).float(), mask, totals, "sequence-mean")),
+        "clip_ratio/low_mean": float(row_mean(too_low, mask).sum() / totals.rows),
+        "clip_ratio/high_mean": float(row_mean(too_high, mask).sum() / totals.rows),
+        "clip_ratio/region_mean": float(row_mean(too_low + too_high, mask).sum() / totals.rows),
         "ratio": ratio[:, 0],
     }
-    if kl_coef:
-        penalty = kl.in_loss(kl_estimator, log_probs, old_log_probs, ref_log_probs, kl_weighted)  # (B, T)
-        loss = loss + kl_coef * normalize(penalty, mask, totals, "sequence-mean")
+    if options.kl_coef and options.kl_in == "loss":
+        penalty = kl.in_loss(log_probs, batch, options)  # KL_it, (b, T)
+        loss = loss + options.kl_coef * normalize(penalty, mask, totals, "sequence-mean")
         metrics["kl"] = float((penalty.detach() * mask).sum()) / totals.tokens
     return loss, metrics
 
 
-def train(learner: Learner, collect, log, options) -> None:
-    """The loop. `collect(step)` samples, executes and rewards; `log(batch, metrics)` writes down."""
-    kl_in_loss = options.kl_coef if options.kl_in == "loss" else 0.0
-
-    def loss(log_probs: Tensor, batch: Batch, totals: Totals):
-        return policy_loss(
-            log_probs,
-            batch.old_log_probs,
-            batch.advantages,
-            batch.loss_mask,
-            totals,
-            clip_low=options.clip_low,
-            clip_high=options.clip_high,
-            level=options.ratio_level,
-            weights=batch.weights,
-            ref_log_probs=batch.ref_log_probs,
-            kl_coef=kl_in_loss,
-            kl_estimator=options.kl_estimator,
-            kl_weighted=options.kl_weighted,
-        )
-
-    while learner.step < options.steps:
+def train(learner: Learner, collect, log, options: Options) -> None:
+    """The loop. `collect(step)` samples, judges and rewards; `log(batch, metrics)` writes down."""
+    in_loss = options.kl_coef > 0 and options.kl_in == "loss"
+    while learner.step < learner.settings.steps:
         batch = learner.prepare(collect(learner.step))
-        rewards, measured = reward_table(batch.rollouts, options.group_size).to(batch.mask), {}  # R_i, (N, G)
-        if options.kl_coef and options.kl_in == "reward":
-            penalty, measured = kl.in_reward(
-                options.kl_estimator, batch.old_log_probs, batch.ref_log_probs, batch.mask
-            )  # (B, T)
-            rewards = rewards - options.kl_coef * penalty.sum(dim=1).view_as(rewards)
-        advantages = group_advantages(rewards, options.scale_rewards)  # (N, G)
-        scale = reward_scale(rewards, options.scale_rewards)  # (N, 1)
-        batch.advantages = token_advantages(advantages, scale, batch.rollouts, batch.mask)  # (B, T)
-        metrics = learner.update(batch, loss, every_row=kl_in_loss > 0)
-        log(batch, metrics | measured)
+        beta = 0.0 if in_loss else options.kl_coef
+        rewards, metrics = kl.penalized_rewards(batch, options.kl_estimator, beta)  # R_i, (N, G)
+        advantages, scale = group_advantages(rewards, options.scale_rewards)  # (N, G), (N, 1)
+        batch.advantages = token_advantages(advantages, scale, batch)  # (B, T)
+        log(batch, metrics | learner.update(batch, policy_loss, options, every_row=in_loss))

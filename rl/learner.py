@@ -1,8 +1,8 @@
-"""What every algorithm does alike: optimizer steps over a batch of rollouts. The equations are not here.
+"""What all algorithms share: optimizer steps over a batch of rollouts. The equations are not here.
 
-An algorithm has the learner `prepare` the tensors of its rollouts, fills in advantages (B, T), and hands over its
-loss. The learner cuts the batch into minibatches (one optimizer step each) and those into microbatches (for memory
-only), takes the log-probabilities and steps.
+An algorithm lets the learner `prepare` the tensors of its rollouts, fills in advantages (B, T), and passes its loss to
+`update`. The learner cuts the batch into minibatches (one optimizer step each) and those into microbatches (only to
+save memory), computes the log-probabilities, and steps.
 """
 
 from collections.abc import Callable
@@ -11,17 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rl.critic import Critic
 from rl.logprobs import completion_logprobs
 from rl.lora import lora_parameters
 from rl.loss import Totals
 from rl.model import Decoder
 from rl.rollout import Batch, Rollout, make_batch
 
-# (log_probs (b, T) with gradient, the microbatch, totals of its optimizer step) -> scalar loss, metrics.
-# The sum over microbatches is the loss of the step. A metric that is a number adds up in the same way; one that is a
-# tensor is a sample, of which the mean is logged, or what SPREADS says.
-PolicyLoss = Callable[[Tensor, Batch, Totals], tuple[Tensor, dict[str, float | Tensor]]]
+# (log_probs (b, T) with gradient, the microbatch, totals of its optimizer step, the algorithm's options) -> scalar
+# loss, metrics. The loss of a step is the sum over its microbatches. Metrics that are numbers add up likewise. Metrics
+# that are tensors are samples; their mean is logged, or what SPREADS says.
+Loss = Callable[[Tensor, Batch, Totals, object], tuple[Tensor, dict[str, float | Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -36,110 +35,108 @@ class Settings:
     warmup: int = 0
     epochs: int = 1  # passes over a batch of rollouts
     minibatches: int = 1  # optimizer steps in a pass
-    microbatch_rows: int = 128  # rows of a microbatch, at most
-    microbatch_tokens: int = 0  # its tokens with their padding, at most, but for a single row; 0 is any number
-    gradient_checkpointing: str = "no"  # yes | no: blocks computed again in the backward pass, to keep less for it
+    microbatch_rows: int = 128  # at most so many rows in a microbatch
+    microbatch_tokens: int = 0  # at most so many tokens, padding included, unless it is one row; 0 is no bound
+    gradient_checkpointing: bool = False  # recompute blocks in the backward pass, to save memory
     max_grad_norm: float = 1.0
     old_log_probs: str = "sampler"  # sampler | recompute
     importance_cap: float = 0.0  # of the weights that correct the sampler's log-probabilities; 0 is no weights
     mask_truncated: bool = False
-    critic_lr: float = 0.0
 
 
 class Learner:
-    """A model with LoRA layers, perhaps a reference policy and a critic, and the optimizer.
+    """A model with LoRA layers, the optimizer, and where asked for a reference policy and a critic.
 
-    All that a run carries from one step to the next is here: the weights, the optimizer, `step`, and the numbers
-    in `state`, which a loop may use as it likes. rl/files/checkpoint.py saves it.
+    All that a run carries from step to step is here: the weights, the optimizer, `step`, and the numbers in `state`,
+    which a loop may use freely. rl/files/checkpoint.py saves it.
     """
 
     def __init__(
-        self, model: Decoder, settings: Settings, reference: Decoder | None = None, critic: Critic | None = None
+        self,
+        model: Decoder,
+        settings: Settings,
+        reference: Decoder | None = None,
+        critic: nn.Module | None = None,
+        critic_lr: float = 0.0,
     ):
         self.model, self.settings, self.reference, self.critic = model, settings, reference, critic
         self.trained = {"policy": lora_parameters(model)}
+        # Beta 2 of 0.99 adapts within a run of a hundred steps; the critic, with denser gradients, keeps Adam's 0.999.
         groups = [{"params": self.trained["policy"], "peak_lr": settings.lr, "betas": (0.9, 0.99)}]
         if critic is not None:
             self.trained["critic"] = [p for p in critic.parameters() if p.requires_grad]
-            groups.append({"params": self.trained["critic"], "peak_lr": settings.critic_lr, "betas": (0.9, 0.999)})
-            critic.backbone.gradient_checkpointing = settings.gradient_checkpointing == "yes"
-        model.gradient_checkpointing = settings.gradient_checkpointing == "yes"
+            groups.append({"params": self.trained["critic"], "peak_lr": critic_lr, "betas": (0.9, 0.999)})
+            critic.backbone.gradient_checkpointing = settings.gradient_checkpointing
+        model.gradient_checkpointing = settings.gradient_checkpointing
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=0.0)
         self.step = 0  # steps done
         self.state: dict[str, float] = {}
 
     def learning_rate(self, peak: float) -> float:
-        """Linear warm-up; then, in schedule "linear", decay that would reach 0 one step after the last."""
+        """Linear warm-up; then, in schedule "linear", a decay that would reach 0 one step after the last."""
         settings = self.settings
         left = (settings.steps - self.step) / settings.steps if settings.lr_schedule == "linear" else 1.0
         return peak * min((self.step + 1) / max(1, settings.warmup), left)
 
-    def prepare(self, rollouts: list[Rollout], importance_level: str = "token") -> Batch:
-        """The tensors of the rollouts: masks, old log-probabilities, and the reference's where there is one.
+    def prepare(self, rollouts: list[Rollout], sequence_weights: bool = False) -> Batch:
+        """The tensors of the rollouts: masks, old log-probabilities, and the reference's if there is one.
 
-        Importance weights, where asked for, are taken of single tokens or of whole sequences.
+        Importance weights, if asked for, are those of single tokens, or with `sequence_weights` of whole sequences.
         """
         settings = self.settings
         batch = make_batch(rollouts, self.model.device, settings.mask_truncated)
         if settings.old_log_probs == "recompute":
             batch.old_log_probs = self.log_probs(self.model, batch)
         if settings.importance_cap:
-            # The sampler's distribution is not quite the learner's (other kernels, other dtype). Truncated
-            # importance sampling (Ionides 2008) corrects for that; the cap bounds what one token may weigh.
+            # The sampler's distribution differs a little from the learner's (other kernels, other dtype). Truncated
+            # importance sampling (Ionides 2008) corrects for it; the cap bounds the weight.
             log_weights = (batch.old_log_probs - batch.sampled_log_probs) * batch.mask  # (B, T)
-            if importance_level == "sequence":
+            if sequence_weights:
                 log_weights = log_weights.sum(dim=1, keepdim=True).expand_as(batch.mask)
             batch.weights = torch.exp(log_weights).clamp(max=settings.importance_cap)
         if self.reference is not None:
             batch.ref_log_probs = self.log_probs(self.reference, batch)
         return batch
 
-    @torch.no_grad()
     def log_probs(self, model: Decoder, batch: Batch) -> Tensor:
         """The batch's tokens under a model, (B, T), without gradient."""
-        parts = [
-            completion_logprobs(model, *layout_of(part.rollouts), self.settings.temperature)[0]
-            for part in self.microbatches(batch, list(range(len(batch.rollouts))))
-        ]
-        return stack(parts, batch.mask)
+        return self._in_parts(batch, lambda *rows: completion_logprobs(model, *rows, self.settings.temperature)[0])
 
-    @torch.no_grad()
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the batch's tokens, (B, T), without gradient."""
-        parts = [
-            self.critic(*layout_of(part.rollouts))
-            for part in self.microbatches(batch, list(range(len(batch.rollouts))))
-        ]
-        return stack(parts, batch.mask)
+        return self._in_parts(batch, self.critic)
 
-    def microbatches(self, batch: Batch, rows: list[int]) -> list[Batch]:
-        """Some rows of a batch, as many at a time as memory is meant for; in their order, so that groups stay together
-        and share their prompts."""
+    @torch.no_grad()
+    def _in_parts(self, batch: Batch, function) -> Tensor:
+        """A function of prompts and completions, one microbatch at a time: (B, T), 0 at the padding."""
+        parts = [function(*layout_of(part.rollouts)) for part in self.microbatches(batch, range(len(batch.rollouts)))]
+        width = batch.mask.shape[1]
+        return torch.cat([nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]) * batch.mask
+
+    def microbatches(self, batch: Batch, rows) -> list[Batch]:
+        """Some rows of a batch, as many at a time as fit. Their order stays, so a group shares its prompt."""
         lengths = [(r.prompt_id, len(r.prompt), len(r.completion)) for r in (batch.rollouts[i] for i in rows)]
         bounds = _bounds(lengths, self.settings.microbatch_rows, self.settings.microbatch_tokens)
-        return [batch.rows(rows[start:stop]) for start, stop in bounds]
+        return [batch.rows(list(rows[start:stop])) for start, stop in bounds]
 
     def update(
-        self, batch: Batch, loss: PolicyLoss, *, every_row: bool = False, target_kl: float = 0.0
+        self, batch: Batch, loss: Loss, options: object, *, every_row: bool = False, target_kl: float = 0.0
     ) -> dict[str, float]:
         """`epochs` x `minibatches` optimizer steps on a batch; returns metrics: means over the steps, or extremes.
 
-        `every_row`: rows whose advantages are all zero have a gradient, too (a KL term, a critic). Otherwise they
-        are counted in the normaliser, but not computed. `target_kl`: as soon as a minibatch shows the policy further
-        than this from the one that the batch began with (mean over tokens of k3, in nats), the rest is left out.
+        `every_row`: rows whose advantages are all zero have a gradient, too (a KL term, a critic). Otherwise they count
+        in the normaliser but are not computed. `target_kl`: skip the remaining minibatches as soon as one shows the
+        policy further than this from the start of the batch (mean over tokens of k3, in nats).
         """
         before = [p.detach().clone() for p in self.trained["policy"]]
         rates = [self.learning_rate(group["peak_lr"]) for group in self.optimizer.param_groups]
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        slices = _slices(len(batch.rollouts), self.settings.minibatches)
         collected: list[dict[str, float]] = []
         taken = 0
-        for start, stop in slices * self.settings.epochs:
+        for start, stop in _slices(len(batch.rollouts), self.settings.minibatches) * self.settings.epochs:
             rows = batch.rows(list(range(start, stop)))
-            metrics = self._backward(rows, loss, every_row)
-            if collected:  # the weights are no longer those that sampled: the gap would measure learning
-                metrics = {name: value for name, value in metrics.items() if "logp_difference" not in name}
+            metrics = self._backward(rows, loss, options, every_row, fresh=not collected)
             collected.append(metrics)
             if target_kl and metrics.get("approx_kl", 0.0) > target_kl:
                 break
@@ -155,8 +152,8 @@ class Learner:
             "adapter/norm": _norm(after),
         }
 
-    def _backward(self, batch: Batch, loss: PolicyLoss, every_row: bool) -> dict[str, float]:
-        """The gradient of one minibatch, and its metrics."""
+    def _backward(self, batch: Batch, loss: Loss, options: object, every_row: bool, fresh: bool) -> dict[str, float]:
+        """The gradient of one minibatch, and its metrics. `fresh`: the weights are still those that sampled."""
         totals = Totals(len(batch.rollouts), int(batch.loss_mask.sum()), self.settings.max_new_tokens)
         active = batch.loss_mask.bool().any(dim=1)  # (B,)
         if not every_row:
@@ -166,16 +163,11 @@ class Learner:
         samples: dict[str, list[Tensor]] = {}
         for part in self.microbatches(batch, active.nonzero().flatten().tolist()):
             log_probs, entropy = completion_logprobs(self.model, *layout_of(part.rollouts), self.settings.temperature)
-            value, metrics = loss(log_probs, part, totals)
+            value, metrics = loss(log_probs, part, totals, options)
             value.backward()
-            real = part.loss_mask.bool()
-            metrics |= {"loss": float(value.detach()), "entropy": entropy[real]}
-            if all(rollout.log_probs for rollout in part.rollouts):  # they were sampled
-                log_ratio = (log_probs.detach() - part.old_log_probs)[real]
-                metrics["approx_kl"] = torch.expm1(log_ratio) - log_ratio  # k3 of pi_old from pi
-                metrics["sampling/sampling_logp_difference"] = (log_probs.detach() - part.sampled_log_probs)[real].abs()
-                if part.weights is not None:
-                    metrics["sampling/importance_sampling_ratio"] = part.weights[real]
+            metrics |= {"loss": float(value.detach()), "entropy": entropy[part.loss_mask.bool()]}
+            if all(rollout.log_probs for rollout in part.rollouts):
+                metrics |= _sampling_metrics(log_probs.detach(), part, fresh)
             for name, metric in metrics.items():
                 if isinstance(metric, Tensor):
                     samples.setdefault(name, []).append(metric.detach().flatten())
@@ -184,33 +176,39 @@ class Learner:
         return sums | _describe({name: torch.cat(parts) for name, parts in samples.items()})
 
     def _optimizer_step(self, metrics: dict[str, float]) -> bool:
-        """Steps along the gradient, clipped for policy and critic apart; adds their norms to the metrics."""
+        """Clips the gradients of policy and critic separately, steps, and adds their norms to the metrics."""
         for name, parameters in self.trained.items():
             prefix = "" if name == "policy" else f"{name}/"
             stepped = any(p.grad is not None for p in parameters)
             norm = nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm) if stepped else 0.0
             metrics[f"{prefix}grad_norm"] = float(norm)
         if not any(p.grad is not None for p in self.trained["policy"]):
-            return False  # nothing to learn: AdamW would still move along its momentum
+            return False  # without a gradient AdamW would still move along its momentum
         self.optimizer.step()
         return True
 
 
 def layout_of(rollouts: list[Rollout]) -> tuple[list[list[int]], list[int], list[list[int]]]:
-    """The distinct prompts, the prompt of each row, and the completions: what the models take."""
+    """The distinct prompts, the prompt of each row, and the completions: the models' arguments."""
     prompts = {rollout.prompt_id: rollout.prompt for rollout in rollouts}
     index = {prompt_id: i for i, prompt_id in enumerate(prompts)}
     rows = [index[rollout.prompt_id] for rollout in rollouts]
     return list(prompts.values()), rows, [rollout.completion for rollout in rollouts]
 
 
-def stack(parts: list[Tensor], mask: Tensor) -> Tensor:
-    """Microbatches of several widths, (b, t) each, below each other: (B, T), 0 at the padding."""
-    width = mask.shape[1]
-    return torch.cat([nn.functional.pad(part, (0, width - part.shape[1])) for part in parts]) * mask
+def _sampling_metrics(log_probs: Tensor, part: Batch, fresh: bool) -> dict[str, Tensor]:
+    """Distance from the old policy; and, as long as nothing was learned, from the sampler."""
+    real = part.loss_mask.bool()
+    log_ratio = (log_probs - part.old_log_probs)[real]
+    metrics = {"approx_kl": torch.expm1(log_ratio) - log_ratio}  # k3 of pi_old from pi
+    if fresh:
+        metrics["sampling/sampling_logp_difference"] = (log_probs - part.sampled_log_probs)[real].abs()
+    if part.weights is not None:
+        metrics["sampling/importance_sampling_ratio"] = part.weights[real]
+    return metrics
 
 
-# Of a sample, the mean is logged under its own name; of these, more.
+# The figures that are logged of a sample. Of any other sample it is the mean, under the sample's own name.
 SPREADS = {
     "ratio": ("mean", "std", "min", "max"),
     "sampling/sampling_logp_difference": ("mean", "max"),
@@ -230,7 +228,7 @@ def _describe(samples: dict[str, Tensor]) -> dict[str, float]:
 
 
 def _slices(count: int, parts: int) -> list[tuple[int, int]]:
-    """`count` rows in `parts` consecutive slices of nearly equal size; none is empty.
+    """`count` rows in `parts` consecutive slices of nearly equal size, none of them empty.
 
     Example: 5 rows in 2 parts are (0, 2) and (2, 5).
     """
@@ -241,10 +239,10 @@ def _slices(count: int, parts: int) -> list[tuple[int, int]]:
 def _bounds(rows: list[tuple[int | str, int, int]], most_rows: int, most_tokens: int) -> list[tuple[int, int]]:
     """Consecutive rows (prompt id, prompt length, completion length) in microbatches: (start, stop) of each.
 
-    Each is as long as the two bounds let it be, or one row. Its tokens are those of its completions and of its
-    distinct prompts, both padded to their longest; most_tokens = 0 is no bound.
+    Each is as long as the two bounds allow, or one row. Its tokens are those of its completions and of its distinct
+    prompts, both padded to their longest; most_tokens = 0 is no bound.
 
-    Example: at most 20 tokens of [(7, 8, 2), (7, 8, 3), (7, 8, 5)] are (0, 2) and (2, 3), for 8 + 3 * 5 > 20.
+    Example: at most 20 tokens of [(7, 8, 2), (7, 8, 3), (7, 8, 5)] are (0, 2) and (2, 3), as 8 + 3 * 5 > 20.
     """
     bounds, start = [], 0
     while start < len(rows):

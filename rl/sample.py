@@ -1,13 +1,11 @@
-"""Sampling completions, in groups: G rollouts of each prompt.
+"""Sampling in groups: G completions of each prompt.
 
-A call runs `Decoder.prefill` once per prompt, then decodes all rows together, one token a step: the decoders are in
-rl/decoding.py and rl/static_decoder.py. Here is what a token is drawn from, when a rollout ends, and when the
-rows that have ended leave the batch.
+A call runs `Decoder.prefill` once per prompt, then decodes all rows together, one token per step (rl/decoding.py,
+rl/static_decoder.py). This file draws tokens, ends rollouts, and removes finished rows from the batch.
 
-One uniform number per token and an inverse CDF take the place of noise over the vocabulary (`draw`). The uniforms of a
-rollout depend on (run seed, step, prompt id, sample index) and on nothing else, so a rollout is the same whatever else
-is in the batch - up to floating-point ties: other batch shapes may round logits in the last bit, which matters only
-where a uniform falls that close to the boundary of two tokens.
+A token is drawn with one uniform number and the inverse CDF (`draw`). The uniforms of a rollout depend only on (run
+seed, step, prompt id, sample index), so a rollout does not depend on the rest of the batch, up to floating-point ties:
+another batch shape may round logits differently in the last bit.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +17,14 @@ import torch
 from torch import Tensor
 
 from rl.decoding import FusedBlock, GroupDecoder
-from rl.files.config import check_window
 from rl.logprobs import processed_log_probs
-from rl.model import Decoder, pad_right
+from rl.model import Decoder, check_window, pad_right
 from rl.static_decoder import StaticDecoder
 
 MAX_ROWS = 512  # rows that are decoded at a time
 DECODERS = {"dynamic": GroupDecoder, "static": StaticDecoder}
-# Probabilities that are worked out at a time. Of 512 rows over Qwen's 151,936 tokens, the float64 of `draw` alone
-# would take 622 MB, and top-p sorts as much again; in slices it is 134 MB. Rows do not touch each other, so a slice
-# changes no bit.
+# Probabilities that are computed at a time. For 512 rows over Qwen's 151,936 tokens the float64 of `draw` would take
+# 622 MB, in slices 134 MB. Rows are independent, so slices change no bit.
 CHOOSE_ELEMENTS = 2**24
 
 
@@ -38,7 +34,7 @@ class Completion:
 
     ids: list[int]
     log_probs: list[float]
-    finish_reason: str  # eos | stop | length; "" as long as it is being written
+    finish_reason: str  # eos | stop | length; "" until it ends
 
 
 @torch.inference_mode()
@@ -60,25 +56,24 @@ def sample(
     on_finished: Callable[[list[tuple[int, Completion]]], object] | None = None,
     decoder: str = "dynamic",
 ) -> list[Completion]:
-    """Sample `group_size` completions of each prompt; prompt 0's come first, in the order of sample index.
+    """Samples `group_size` completions of each prompt; those of prompt 0 come first, by sample index.
 
-    Log-probabilities are those of the very distribution that each token was drawn from (see
-    `processed_log_probs`). Temperature 0 is greedy: the argmax, with its log-probability at temperature 1.
-    A rollout ends with an EOS token ("eos"), where `stop` says so ("stop"), or after `max_new_tokens` ("length").
-    `stop` is shown the ids of a completion after each token but EOS, from the first on, and is not asked again once it
-    has said yes. It sees nothing else, and other completions in between; so it must answer from the ids alone, and
-    must not keep or change the list, which grows. Tokens are kept as sampled: to cut a text is the caller's.
+    Log-probabilities are those of the distribution that each token was drawn from (`processed_log_probs`). Temperature
+    0 is greedy: the argmax, with its log-probability at temperature 1. A rollout ends with an EOS token ("eos"), when
+    `stop` returns True ("stop"), or after `max_new_tokens` ("length").
 
-    At most `max_rows` rows are decoded at a time. `on_finished` is told of completions as they end, with their place in
-    the list that is returned: others can be executed while the rest is still being written. `decoder` is "dynamic"
-    or "static": shapes that grow and shrink, or fixed ones that a CUDA graph replays (rl/static_decoder.py).
+    stop         gets the ids of a completion after each token but EOS; it must not keep or change the list
+    max_rows     at most so many rows are decoded at a time
+    on_finished  gets completions as they end, each with its index in the returned list
+    decoder      "dynamic": shapes grow and shrink; "static": fixed shapes for CUDA graphs
+
     ValueError for bad arguments, and for a prompt and budget beyond the model's window.
     """
     _check(prompts, prompt_ids, group_size, max_new_tokens, temperature, top_k, top_p, decoder)
     check_window(model.config, max(map(len, prompts), default=0), max_new_tokens)
     settings = _Settings(max_new_tokens, temperature, top_k, top_p, frozenset(eos_ids), stop, DECODERS[decoder])
     blocks = [FusedBlock(block, model.config) for block in model.model.layers]
-    # Prompts of similar length together: less padding.
+    # Prompts of similar length stand together: less padding.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     rows = [(i, g) for i in order for g in range(group_size)]
     results = {}
@@ -130,14 +125,13 @@ def rollout_uniforms(seed: int, step: int, prompt_id, sample_index: int, count: 
 def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     """Inverse CDF: the first token whose cumulative probability exceeds the uniform.
 
-    log_probs (B, V), uniform (B,) float64 in [0, 1) -> (B,) int64. In float64, so that rare tokens of a large
-    vocabulary keep their probability.
+    log_probs (B, V), uniform (B,) float64 in [0, 1) -> (B,) int64. float64 keeps the probability of rare tokens.
     """
     cdf = log_probs.to(torch.float64, copy=True).exp_().cumsum_(-1)
     total = cdf[:, -1:].contiguous()
     token = torch.searchsorted(cdf, uniform[:, None] * total, right=True)
-    # uniform * total may round up to the total, and no token exceeds that. The first to reach it is the last
-    # token with a probability: those behind it add nothing.
+    # uniform * total may round up to the total, which no token exceeds. The first token that reaches the total is the
+    # last one with a probability.
     last = torch.searchsorted(cdf, total)
     return torch.minimum(token, last).squeeze(1)
 
@@ -145,16 +139,16 @@ def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
 def _sample_rows(
     model: Decoder, blocks: list[FusedBlock], prompts, prompt_of_row: Tensor, uniforms: np.ndarray, settings: _Settings
 ) -> Iterator[list[tuple[int, Completion]]]:
-    """Decode the rows of one chunk together; prompt_of_row (B,), uniforms (B, T).
+    """Decodes the rows of one chunk together; prompt_of_row (B,), uniforms (B, T).
 
-    Yields (row, completion) of those that have ended, a list each time that the batch shrinks and one at the end.
+    Yields a list of (row, completion) that have ended each time the batch shrinks, and one at the end.
     """
     steps = settings.max_new_tokens
     decoder, logits = _read_prompts(model, blocks, prompts, prompt_of_row.to(model.device), settings)
     uniforms = torch.from_numpy(uniforms).to(model.device)
     completions = [Completion([], [], "") for _ in prompt_of_row]
-    rows = list(range(len(completions)))  # which completion each row of the shrinking batch is
-    fresh: list[tuple[Tensor, Tensor]] = []  # tokens and log-probabilities that nobody has looked at, each (B,)
+    rows = list(range(len(completions)))  # the completion of each row of the shrinking batch
+    fresh: list[tuple[Tensor, Tensor]] = []  # tokens and log-probabilities not yet read, each (B,)
     for t in range(steps):
         token, log_prob = _choose(logits, uniforms[:, t], settings)
         fresh.append((token, log_prob))
@@ -175,7 +169,7 @@ def _sample_rows(
 
 
 def _read_prompts(model: Decoder, blocks, prompts, prompt_of_row: Tensor, settings: _Settings):
-    """A decoder whose rows stand behind their prompts, and the logits (B, V) of their first tokens."""
+    """A decoder that has read the prompts, and the logits (B, V) of each row's first token."""
     ids, lengths = pad_right(prompts, model.device)
     hidden, prefix = model.prefill(ids, lengths)
     last = hidden[torch.arange(len(prompts), device=model.device), lengths - 1]  # (N, D)
@@ -184,7 +178,7 @@ def _read_prompts(model: Decoder, blocks, prompts, prompt_of_row: Tensor, settin
 
 
 def _write_down(fresh: list[tuple[Tensor, Tensor]], completions: list[Completion], settings: _Settings) -> None:
-    """Put the tokens of the last few steps behind their completions, each up to its end."""
+    """Appends the tokens of the last few steps to their completions, each up to its end."""
     ids = torch.stack([token for token, _ in fresh], 1).tolist()  # B lists
     log_probs = torch.stack([log_prob for _, log_prob in fresh], 1).tolist()
     for completion, new_ids, new_log_probs in zip(completions, ids, log_probs, strict=True):

@@ -1,16 +1,15 @@
 """Decoding in steps of fixed shapes, which a CUDA graph replays.
 
-A step of `GroupDecoder` starts hundreds of small kernels, and on a GPU most of its time goes into starting them. Here
-every step does the very same: it reads its token and its position from buffers, writes keys and values at the place
-that a tensor names, and looks at the whole width of the cache, where a mask hides what is not written yet. So the
-kernels of one step can be recorded once (`record`) and be started again at every token by a single call.
+A step of `GroupDecoder` launches hundreds of small kernels; on a GPU most of its time is launch time. Here every step
+launches the same kernels: it reads token and position from buffers, writes keys and values at the place given by a
+tensor, and attends to the whole cache, where a mask hides empty places. So a step is recorded once (`record`) and
+replayed with a single call.
 
-The price: attention to the row's own tokens costs the whole budget T from the first token on; rows leave only when
-half of the batch has ended, for each other batch size is recorded anew (about the time of a few unrecorded steps); and
-a row may go on for up to LOOK_EVERY - 1 tokens behind its end, which nobody reads, as asking the GPU after every token
-would make it wait. Results are those of GroupDecoder, up to rounding.
+Costs: attention to the row's own tokens always costs the whole budget T. Rows leave only when half of the batch has
+ended, as each new batch size is recorded again. A row may run up to LOOK_EVERY - 1 tokens past its end, as checking
+after every token would stall the GPU. Results equal GroupDecoder's up to rounding.
 
-Without CUDA the same step runs unrecorded, and slower than GroupDecoder's: that is for tests.
+Without CUDA the same step runs unrecorded, slower than GroupDecoder's: for tests.
 """
 
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from rl.model import Decoder, Prefix, rope_frequencies, rope_tables
 
 
 class StaticDecoder:
-    """What GroupDecoder is, in steps that can be recorded."""
+    """GroupDecoder with steps that can be recorded."""
 
     LOOK_EVERY = 8
     COMPACT_BELOW = 0.5
@@ -35,12 +34,12 @@ class StaticDecoder:
         self.prompt_of_row, self.t = prompt_of_row, 0
         self.frequencies = rope_frequencies(config, device)
         self.prompts.place(prompt_of_row)
-        # What a step reads, beside the weights and the prompts. Nothing of it may be another tensor at the next step.
-        self.now = torch.zeros(1, dtype=torch.int64, device=device)  # the place of the new token among the row's own
+        # Buffers that a step reads. They must stay the same tensors from step to step.
+        self.now = torch.zeros(1, dtype=torch.int64, device=device)  # index of the new token among the row's own
         self.token = torch.zeros(rows, dtype=torch.int64, device=device)  # (B,)
         self.offset = prefix.lengths[prompt_of_row]  # (B,), the prompt's length
         self.places = torch.arange(steps, device=device)  # (T,)
-        # Zeros, as a hidden place still takes part in the product with the weights of attention, and 0 * nan is nan.
+        # Zeros: hidden places are multiplied by a weight of 0, and 0 * nan is nan.
         shape = (rows, config.num_key_value_heads, steps, config.head_dim)
         self.keys = [torch.zeros(shape, dtype=model.dtype, device=device) for _ in blocks]  # L x (B, K, T, Dh)
         self.values = [torch.zeros(shape, dtype=model.dtype, device=device) for _ in blocks]  # L x (B, K, T, Dh)
@@ -48,15 +47,15 @@ class StaticDecoder:
         self.replay: Callable[[], Tensor] | None = None  # the recorded step; None: not recorded yet
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch only. (B',) int64. The next step is recorded anew."""
-        self.replay = None  # first of all, as it uses the memory of the tensors that are replaced here
+        """Continues with these rows only. (B',) int64. The next step is recorded again."""
+        self.replay = None  # first: it uses the memory of the tensors that are replaced here
         self.prompt_of_row, self.token, self.offset = self.prompt_of_row[rows], self.token[rows], self.offset[rows]
-        for i in range(len(self.blocks)):  # one by one, so that a single layer's cache is there twice
+        for i in range(len(self.blocks)):  # one by one: only one layer's cache exists twice at a time
             self.keys[i], self.values[i] = self.keys[i][rows], self.values[i][rows]
         self.prompts.place(self.prompt_of_row)
 
     def step(self, token: Tensor) -> Tensor:
-        """Put one token (B,) behind each row; logits (B, V) of the next, which the next step writes over."""
+        """Appends one token (B,) to each row; logits (B, V) of the next. The next step overwrites them."""
         self.token.copy_(token)
         self.now.fill_(self.t)
         self.t += 1
@@ -67,7 +66,7 @@ class StaticDecoder:
         return self.replay()
 
     def _step(self) -> Tensor:
-        """The recorded part: no branch on a tensor's value, no look at one, no tensor replaced."""
+        """The recorded part: reads no tensor's value on the CPU, replaces no tensor."""
         x = self.model.model.embed_tokens(self.token)  # (B, D)
         rope = rope_tables(self.offset + self.now, self.frequencies, x.dtype)
         unseen = self.places > self.now  # (T,)
@@ -83,14 +82,13 @@ class StaticDecoder:
 
 
 def record(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Kernels of `work` as a CUDA graph: what is returned runs them again on the same memory.
+    """Records the kernels of `work` as a CUDA graph; the returned function replays them on the same memory.
 
-    The returned function always returns the one tensor that the recorded kernels write. That tensor and all in between
-    lie in memory of the graph's own, which lives as long as the function; what `work` reads must be kept alive by
-    the caller, at the same addresses.
+    It always returns the same tensor, which the kernels overwrite. The graph owns it and all intermediate tensors.
+    The caller must keep the inputs of `work` alive at their addresses.
     """
-    # Recording cannot load kernels nor set up libraries, so `work` is run before, and apart, as PyTorch's notes on CUDA
-    # graphs ask. It must bear being run several times on the same input.
+    # Recording cannot load kernels or initialise libraries, so `work` runs before on a side stream (PyTorch's notes on
+    # CUDA graphs). It must give the same when it runs several times on the same input.
     beside = _stream_for_recording()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
@@ -110,5 +108,5 @@ def record(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 @cache
 def _stream_for_recording() -> torch.cuda.Stream:
-    """One for all recordings: cuBLAS keeps some 32 MB of working memory for each stream that it was used on."""
+    """One for all recordings: cuBLAS keeps about 32 MB of working memory per stream."""
     return torch.cuda.Stream()

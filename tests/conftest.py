@@ -40,12 +40,12 @@ def mbppplus_file():
 @pytest.fixture(scope="session")
 def few_problems(tmp_path_factory):
     """A few of the embedded problems: quick to read, and few enough for a second pass over them within six steps."""
-    from data.sets.registry import EMBEDDED
+    from data.sets.registry import EMBEDDED_DIRECTORY
 
     path = tmp_path_factory.mktemp("few") / "problems.jsonl"
     chosen = []
     for split, count in (("train", 13), ("valid", 3), ("test", 3)):
-        lines = (EMBEDDED / f"{split}.jsonl").read_text().splitlines()
+        lines = (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_text().splitlines()
         chosen += lines[:: len(lines) // count][:count]
     path.write_text("".join(line + "\n" for line in chosen))
     return path
@@ -55,16 +55,16 @@ def few_problems(tmp_path_factory):
 def quick_runs():
     """Runs in this process without what takes longer than their steps: no curves, and one sandbox and one pair of
     analysers for all of them. tests/experiments/test_run.py has runs with all of it."""
-    from experiments import run  # here, as they load slowly and few tests need them
-    from experiments.rollouts import judge as referee
+    from experiments import run  # here, as it loads slowly and few tests need it
+    from experiments.rollouts import judge
 
-    class KeptReferee(referee.Referee):
-        """One that outlives the run that it is lent to."""
+    class KeptJudges(judge.Judges):
+        """Judges that outlive the run."""
 
         def __exit__(self, *exception):
             pass
 
-    with referee.start_referee(2, 1.0, allow_weak=False) as started, pytest.MonkeyPatch.context() as patch:
+    with judge.start_judges(2, 1.0, allow_weak=False) as started, pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "draw_curves", lambda *_: None)
-        patch.setattr(run, "start_referee", lambda *_: KeptReferee(started.judge, started.analyst))
+        patch.setattr(run, "start_judges", lambda *_: KeptJudges(started.sandbox, started.analyst))
         yield

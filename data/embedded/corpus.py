@@ -1,51 +1,51 @@
-"""The pretraining text of the embedded base: worked examples, many of them flawed on purpose.
+"""The pretraining text of the embedded base model: worked examples, many of them deliberately flawed.
 
-The base is to be *deliberately imperfect*, so that there is something to reward. Each family has a rate of
-wrong examples and one systematic mistake, which makes up most of them: where the rate is high the mistake is
-the likeliest answer and greedy decoding writes it; the correct styles are in the text all the same, so that
-sampling finds them. On top come slips that break the code and harmless bad style. Families of the tier "hard"
-are wrong nineteen times out of twenty. Families that RL never trains on are as flawed as the rest.
+The base has to be *imperfect*, so that RL has something to improve. Each family has a rate of wrong examples, and most
+of these make the family's one systematic mistake. If the rate is high, greedy decoding writes that mistake, but the
+text also has correct examples, so sampling finds them. In families of the tier "hard", 19 of 20 examples are wrong.
+Further examples have slips, which break the code, or harmless bad style. Families that RL never trains on are as flawed
+as the others.
 
-The text uses the variants of the splits "train" and "text" (generate.py), and fresh parameters that no problem has:
-no problem of valid or test is in it.
+The text uses the variants of the splits "train" and "text" (generate.py), and new parameters that no problem has. It
+holds no problem of valid or test.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from string import ascii_lowercase
 
 from data.embedded.families import ALL
-from data.embedded.families.family import Family, Params, fill, function_source
+from data.embedded.families.family import Family, Params, fill
 from data.embedded.generate import (
-    ARGUMENTS,
-    LONGEST_ASSERT,
     SEED,
     Variant,
-    Worded,
-    assertion,
+    WordedVariant,
     call,
     choose_tests,
+    is_short,
     load_function,
     make_variants,
     word_variant,
 )
 from data.embedded.habits import LOGIC, bad_style, good_bodies, slip, wrong_bodies
-from data.prompts import format_prompt
+from data.prompts import docstring_prompt
 
 WRONG_RATE = {"easy": (0.15, 0.70), "hard": (0.93, 0.96)}  # uniform between these, drawn once for each family
-SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's one favourite mistake
-GENERAL_SHARE = 0.7  # of the families: the favourite is a habit that any code can have, else one of its own
+SYSTEMATIC_SHARE = 0.85  # of the wrong examples: the family's systematic mistake
+GENERAL_SHARE = 0.7  # of the families: the mistake is a habit that applies to any code, else one of the family's own
 SLIP_SHARE = 0.1  # of all examples: broken by a slip
 FRESH_SHARE = 0.6  # of all examples: with parameters that no problem has
-STYLE_SHARE = 0.11  # of the rest: spoiled in style only
+STYLE_SHARE = 0.11  # of the others: with bad style only
 MARKS = "!#%&*+,-./:;<=>?@^_|~ "  # separators for fresh parameters
 
 
 @dataclass(frozen=True)
-class Favourite:
-    """A family's systematic mistake: logic habit `habit` on good body `style`, or its own wrong body `own`."""
+class Mistake:
+    """A family's systematic mistake: logic habit `habit` on good body `style`, or the wrong body `own`.
+
+    `rate` is the family's share of wrong examples.
+    """
 
     rate: float
     habit: int | None
@@ -53,35 +53,34 @@ class Favourite:
     own: int
 
     def body(self, family: Family, params: Params, arguments: tuple[str, ...]) -> str:
-        """The mistaken body; where the habit finds nothing to spoil, the family's own wrong body."""
+        """The wrong body; the family's own one if the habit does not apply."""
         own = fill(family.bad[self.own], params, arguments)
         if self.habit is None:
             return own
         return LOGIC[self.habit](good_bodies(family, params, arguments)[self.style]) or own
 
 
-def choose_favourite(family: Family, variant: Variant, tests: list) -> Favourite:
-    """Draws a family's wrong rate and its mistake, one that really fails the tests of the given variant."""
+def choose_mistake(variant: Variant) -> Mistake:
+    """Draws the wrong rate and the mistake of the variant's family. The mistake fails a test of the variant."""
+    family, arguments, tests = variant.family, variant.arguments, choose_tests(variant)
     rng = Random(f"{SEED}/favourite/{family.name}")
     rate = rng.uniform(*WRONG_RATE[family.tier])
     general = [(habit, style) for habit in range(len(LOGIC)) for style in range(len(family.good))]
     rng.shuffle(general)
-    own = rng.randrange(len(family.bad))
-    candidates = [Favourite(rate, habit, style, own) for habit, style in general]
+    own = Mistake(rate, None, 0, rng.randrange(len(family.bad)))
     if rng.random() >= GENERAL_SHARE:
-        candidates = [Favourite(rate, None, 0, own)]
-    arguments = ARGUMENTS[: len(family.args)]
+        return own
     good = good_bodies(family, variant.params, arguments)
-    for favourite in candidates:
-        spoiled = favourite.habit is None or LOGIC[favourite.habit](good[favourite.style])
-        function = spoiled and load_function(favourite.body(family, variant.params, arguments), arguments)
+    for habit, style in general:
+        body = LOGIC[habit](good[style])
+        function = body and load_function(body, arguments)
         if function and any(call(function, inputs) != ("value", expected) for inputs, expected in tests):
-            return favourite
-    return Favourite(rate, None, 0, own)
+            return Mistake(rate, habit, style, own.own)
+    return own
 
 
 def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """`count` pairs of prompt and completion; each family gets an equal share, in random order."""
+    """`count` pairs of prompt and completion; the families take turns, everything else is random."""
     rng = Random(f"{SEED}/corpus/{seed}")
     by_family: dict[str, list[Variant]] = {}
     held_out = set()
@@ -89,34 +88,27 @@ def write_examples(count: int, seed: int) -> Iterator[tuple[str, str]]:
         if variant.split in ("train", "text"):
             by_family.setdefault(variant.family.name, []).append(variant)
         else:
-            held_out.add(key_of(variant))
-    favourites = {}
-    for family in ALL:
-        first = by_family[family.name][0]
-        favourites[family.name] = choose_favourite(family, first, choose_tests(first))
+            held_out.add(variant.key)
+    mistakes = {name: choose_mistake(variants[0]) for name, variants in by_family.items()}
     for number in range(count):
         family = ALL[number % len(ALL)]
         variant = rng.choice(by_family[family.name])
         if rng.random() < FRESH_SHARE and not family.fixed:
             fresh = Variant(family, fresh_params(family, variant.params, rng), "text")
-            variant = fresh if key_of(fresh) not in held_out else variant
-        shown = show_test(variant, rng)
-        if shown is None:  # the fresh parameters lead to a test that is too long
+            variant = variant if fresh.key in held_out else fresh
+        shown = draw_test(variant, rng)
+        if shown is None:  # with the fresh parameters, tests are too long
             variant = rng.choice(by_family[family.name])
             shown = choose_tests(variant)[0]
         worded = word_variant(variant, [shown], rng.randrange(1000))
-        completion = write_completion(worded, favourites[family.name], rng).rstrip("\n")
-        yield format_prompt(worded.text, worded.tests[0]), completion
-
-
-def key_of(variant: Variant) -> str:
-    return variant.family.name + json.dumps(variant.params, sort_keys=True)
+        completion = write_completion(worded, mistakes[family.name], rng).rstrip("\n")
+        yield docstring_prompt(worded.text, worded.tests[0]), completion
 
 
 def fresh_params(family: Family, params: Params, rng: Random) -> Params:
-    """Like `params`, but with numbers, letters and separators of which most occur in no problem.
+    """Like `params`, but with numbers, letters and separators that mostly occur in no problem.
 
-    With the few listed values alone the model learns them by heart instead of copying from the request.
+    With the few listed values alone, the model memorizes them instead of copying from the request.
     """
     fresh = dict(params)
     for name, value in params.items():
@@ -126,32 +118,31 @@ def fresh_params(family: Family, params: Params, rng: Random) -> Params:
         elif isinstance(value, str) and len(value) == 1:
             fresh[name] = rng.choice(ascii_lowercase if value.isalpha() else MARKS)
     ordered = "lo" not in fresh or fresh["lo"] < fresh["hi"]
-    # A number inside a phrase ("add 5 to") is not seen here, so the whole family keeps its values.
+    # This does not see a number inside a phrase ("add 5 to"), so families with phrases keep their values.
     return fresh if ordered and "phrase" not in params else params
 
 
-def show_test(variant: Variant, rng: Random) -> tuple[tuple, object] | None:
-    """A random test of a variant, short enough for a prompt; None if four draws give none."""
-    arguments = ARGUMENTS[: len(variant.family.args)]
-    reference = load_function(good_bodies(variant.family, variant.params, arguments)[0], arguments)
+def draw_test(variant: Variant, rng: Random) -> tuple[tuple, object] | None:
+    """A random test of a variant that is short enough for a prompt; None after four failed draws."""
+    reference = load_function(good_bodies(variant.family, variant.params, variant.arguments)[0], variant.arguments)
     for _ in range(4):
         inputs = variant.family.inputs(rng, variant.params)
         kind, expected = call(reference, inputs)
-        if kind == "value" and len(assertion("f" * 14, inputs, expected)) <= LONGEST_ASSERT:
+        if kind == "value" and is_short(inputs, expected):
             return inputs, expected
     return None
 
 
-def write_completion(worded: Worded, favourite: Favourite, rng: Random) -> str:
-    """One answer to a problem as the corpus would have it: correct, wrong, broken or ugly."""
+def write_completion(worded: WordedVariant, mistake: Mistake, rng: Random) -> str:
+    """One answer to a problem: correct, wrong, broken or in bad style."""
     family, params, arguments = worded.variant.family, worded.variant.params, worded.arguments
-    if rng.random() >= favourite.rate:
+    if rng.random() >= mistake.rate:
         body = rng.choice(good_bodies(family, params, arguments))
     elif rng.random() < SYSTEMATIC_SHARE:
-        body = favourite.body(family, params, arguments)
+        body = mistake.body(family, params, arguments)
     else:
         body = rng.choice(wrong_bodies(family, params, arguments))
-    source = function_source(worded.name, arguments, body)
+    source = worded.source(body)
     if rng.random() < SLIP_SHARE:
         return slip(source, rng)
     return bad_style(source, rng) if rng.random() < STYLE_SHARE else source

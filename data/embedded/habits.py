@@ -1,10 +1,8 @@
-"""How a careless programmer spoils correct code: planted in the base model's training text, and used to aim tests.
+"""Bad habits of programmers, applied to correct code: flaws for the base model's training text, and for tests.
 
-Three kinds. *Logic* habits change what the function does; a family has one favourite among them or among
-its own wrong bodies, which makes it a systematic mistake of the base. *Slips* break the code in ways that any
-code can break. *Style* habits leave the result alone. Logic habits work on a function body (unindented source) and
-return None where they do not apply, so that a habit never passes for a change that it did not make; slips and style
-work on a whole function and always find something.
+*Logic* habits change the result. They work on a function's body (unindented source) and return None if they do not
+apply. *Slips* make syntax or name errors, and *style* habits keep the result; both work on a whole function and always
+apply.
 """
 
 import re
@@ -12,17 +10,17 @@ from random import Random
 
 from data.embedded.families.family import Family, Params, fill
 
-# ---- logic: the result changes -----------------------------------------------------------------------------
+# Logic: the result changes ------------------------------------------------------------------------------------
 
 
 def print_result(body: str) -> str | None:
-    """Prints the result where it should return it."""
+    """Prints the result instead of returning it."""
     head, last = split_last_line(body)
     return f"{head}{last.replace('return ', 'print(', 1)})" if last.startswith("return ") else None
 
 
 def forget_return(body: str) -> str | None:
-    """Computes the result and does not return it."""
+    """Computes the result, but does not return it."""
     head, last = split_last_line(body)
     if not last.startswith("return "):
         return None
@@ -31,17 +29,14 @@ def forget_return(body: str) -> str | None:
 
 
 def return_in_loop(body: str) -> str | None:
-    """Returns inside the loop: after its first round."""
+    """Returns inside the loop, after the first iteration."""
     head, last = split_last_line(body)
-    return (
-        f"{head}    {last}"
-        if last.startswith("return ") and re.search(r"^for .*:\n(    .*\n)+\Z", head, re.M)
-        else None
-    )
+    ends_with_loop = re.search(r"^for .*:\n(    .*\n)+\Z", head, re.M)
+    return f"{head}    {last}" if last.startswith("return ") and ends_with_loop else None
 
 
 def shift_comparison(body: str) -> str | None:
-    """Strict for not strict and the reverse: > for >=, <= for <."""
+    """Strict comparison instead of non-strict, or the reverse: > for >=, <= for <."""
     swap = {">": ">=", ">=": ">", "<": "<=", "<=": "<"}
     changed = re.sub(r" (>=|<=|>|<) ", lambda m: f" {swap[m[1]]} ", body, count=1)
     return changed if changed != body else None
@@ -69,8 +64,8 @@ def off_by_one(body: str) -> str | None:
 
 
 def wrong_operator(body: str) -> str | None:
-    """Plus for minus, plus for times, the wrong remainder, or for and."""
-    for wanted, written in (
+    """A wrong operator, such as plus for times or `or` for `and`."""
+    for right, wrong in (
         (" % 2 == 0", " % 2 == 1"),
         (" == 0", " == 1"),
         (" and ", " or "),
@@ -82,36 +77,36 @@ def wrong_operator(body: str) -> str | None:
         (" // ", " / "),
         (" == ", " != "),
     ):
-        if wanted in body:
-            return body.replace(wanted, written, 1)
+        if right in body:
+            return body.replace(right, wrong, 1)
     return None
 
 
 LOGIC = (print_result, forget_return, return_in_loop, shift_comparison, off_by_one, wrong_operator)
 
-# ---- slips: the code breaks --------------------------------------------------------------------------------
+# Slips: the code breaks ---------------------------------------------------------------------------------------
 
 
 def slip(source: str, rng: Random) -> str:
-    """One syntax or name error in a whole function; every function offers at least the first of them."""
+    """One syntax or name error in a whole function."""
     header, _, rest = source.partition("\n")
     argument = re.search(r"\((\w+)", header)[1]
     kinds = [
         header.removesuffix(":") + "\n" + rest,  # no colon
-        header + "\n" + re.sub(rf"\b{argument}\b", argument + "s", rest, count=1),  # a name that is not there
+        header + "\n" + re.sub(rf"\b{argument}\b", argument + "s", rest, count=1),  # an undefined name
     ]
     if rest.rstrip().endswith((")", "]")):
         kinds.append(header + "\n" + rest.rstrip()[:-1] + "\n")  # no closing parenthesis or bracket
     if " == " in rest:
-        kinds.append(header + "\n" + rest.replace(" == ", " = ", 1))  # assigns where it should compare
+        kinds.append(header + "\n" + rest.replace(" == ", " = ", 1))  # an assignment for a comparison
     if "\n    return " in source:
-        kinds.append(source.replace("\n    return ", "\nreturn ", 1))  # outside the function
+        kinds.append(source.replace("\n    return ", "\nreturn ", 1))  # a return outside the function
     if re.search(r"\n +(for|if) .*:\n", source):
         kinds.append(re.sub(r"(\n +(?:for|if) .*):\n", r"\1\n", source, count=1))  # no colon after for or if
     return rng.choice([kind for kind in kinds if kind != source])
 
 
-# ---- style: the result stays -------------------------------------------------------------------------------
+# Style: the result stays --------------------------------------------------------------------------------------
 
 
 def bad_style(source: str, rng: Random) -> str:
@@ -129,7 +124,7 @@ def bad_style(source: str, rng: Random) -> str:
     return rng.choice(kinds)
 
 
-# ---- which body is written ---------------------------------------------------------------------------------
+# Bodies of a family -------------------------------------------------------------------------------------------
 
 
 def split_last_line(body: str) -> tuple[str, str]:
@@ -142,7 +137,7 @@ def good_bodies(family: Family, params: Params, arguments: tuple[str, ...]) -> l
 
 
 def wrong_bodies(family: Family, params: Params, arguments: tuple[str, ...]) -> list[str]:
-    """Every wrong body that the training text may hold: the family's own, and each logic habit on each style."""
+    """Every wrong body that the training text may hold: the family's own, and each logic habit on each good body."""
     good = good_bodies(family, params, arguments)
     own = [fill(body, params, arguments) for body in family.bad]
     spoiled = [habit(body) for body in good for habit in LOGIC]

@@ -1,9 +1,8 @@
-"""`python -m data.security [DIRECTORY]` writes security.jsonl, as a rule to data/embedded."""
+"""`python -m data.security [DIRECTORY]` writes security.jsonl, by default to data/security."""
 
 import sys
 from pathlib import Path
 
 from data.security.generate import write_problems
-from data.sets.registry import EMBEDDED
 
-write_problems(Path(sys.argv[1]) if len(sys.argv) > 1 else EMBEDDED)
+write_problems(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

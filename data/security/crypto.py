@@ -1,19 +1,19 @@
-"""Hashes, ciphers and keys: broken ones, and those that are not."""
+"""Hashes, ciphers and keys, broken or secure."""
 
 import hashlib
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import CIPHERS
 
 
 def digests(algorithm: str) -> tuple[dict[str, str], ...]:
-    """How many characters of the digest, and what they are for three texts."""
+    """Rows: a number of characters of the digest, and these characters for three texts."""
     made = [hashlib.new(algorithm, data, usedforsecurity=False).hexdigest() for data in (b"a", b"bc", b"")]
     return tuple({"n": str(n)} | dict(zip("abc", (text[:n] for text in made), strict=True)) for n in range(4, 11))
 
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="hash_distinct",
         text="Write a function to count the different texts of a list by their hash, after $salt is put in front.",
         names=("count_different", "distinct_texts", "count_unique"),
@@ -28,7 +28,7 @@ def $f(texts):
         params=rows("salt", "salt", "x", "id", "text", "key", "no"),
         rules=("B324",),
     ),
-    Family(
+    SecurityFamily(
         name="hash_equal",
         text="Write a function to compare two texts by the hash of their first $k characters.",
         names=("same_start", "equal_hash", "match_hash"),
@@ -40,17 +40,13 @@ def $f(a, b):
     first = hashlib.«sha256|sha1»(a[:$k].encode()).digest()
     return first == hashlib.«sha256|sha1»(b[:$k].encode()).digest()
 """,
-        tests=(
-            '$f("$same-x", "$same-y") == True',
-            '$f("a", "b") == False',
-            '$f("$less-x", "$less+x") == False',
-        ),
+        tests=('$f("$same-x", "$same-y") == True', '$f("a", "b") == False', '$f("$less-x", "$less+x") == False'),
         params=rows(
             "k|same|less", "2|ab|a", "3|abc|ab", "4|abcd|abc", "5|abcde|abcd", "6|abcdef|abcde", "8|abcdefgh|abcdefg"
         ),
         rules=("B324",),
     ),
-    Family(
+    SecurityFamily(
         name="hash_new",
         text="Write a function to number texts by hash: the index of the first equal one, counted from $k.",
         names=("number_texts", "first_equal", "number_by_hash"),
@@ -62,15 +58,11 @@ def $f(texts):
     keys = [hashlib.new("«sha256|md5»", t.encode()).digest() for t in texts]
     return [keys.index(key) + $k for key in keys]
 """,
-        tests=(
-            '$f(["a", "b", "a"]) == [$k, $next, $k]',
-            "$f([]) == []",
-            '$f(["x", "x"]) == [$k, $k]',
-        ),
+        tests=('$f(["a", "b", "a"]) == [$k, $next, $k]', "$f([]) == []", '$f(["x", "x"]) == [$k, $k]'),
         params=rows("k|next", "1|2", "2|3", "5|6", "10|11", "20|21", "100|101"),
         rules=("B324",),
     ),
-    Family(
+    SecurityFamily(
         name="hash_md5_tag",
         text="Write a function to return the first $n characters of the MD5 digest of a text, as a cache tag.",
         names=("cache_tag", "tag", "short_digest"),
@@ -85,7 +77,7 @@ def $f(text):
         params=digests("md5"),
         rules=("B324",),
     ),
-    Family(
+    SecurityFamily(
         name="hash_sha1_name",
         text="Write a function to return the first $n characters of the SHA-1 digest of a text, as a file name.",
         names=("file_name", "short_name", "object_name"),
@@ -101,7 +93,7 @@ def $f(text):
         params=digests("sha1"),
         rules=("B324",),
     ),
-    Family(
+    SecurityFamily(
         name="hash_object",
         text="Write a function to count the different texts of a list by a Cryptodome hash and add $k.",
         names=("different_texts", "count_hashes", "hash_count"),
@@ -117,7 +109,7 @@ def $f(texts):
         rules=("B303",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="hash_same",
         text="Write a function to say with a Cryptodome hash whether bytes are equal to the bytes $word.",
         names=("is_word", "same_bytes", "equal_bytes"),
@@ -133,7 +125,7 @@ def $f(data):
         rules=("B303",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="cipher_stream",
         text="Write a function to encrypt bytes with a key, count the bytes that come out and add $k.",
         names=("count", "size_of", "add_size"),
@@ -149,7 +141,7 @@ def $f(key, data):
         rules=("B304",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="cipher_block",
         text="Write a function to encrypt bytes with a key in the mode CTR and return $n of the bytes.",
         names=("encrypt", "encrypt_data", "to_secret"),
@@ -167,7 +159,7 @@ def $f(key, data):
         rules=("B304",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="cipher_mode",
         text="Write a function to return the first $n bytes that encrypt of vault makes of data in a mode of modes.",
         names=("first", "start", "begin"),
@@ -186,7 +178,7 @@ def $f(data):
         rules=("B305",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="cipher_package",
         text="Write a function to encrypt bytes with AES and a key in the mode CTR and count the bytes, plus $k.",
         names=("aes_size", "count_bytes", "encrypt"),
@@ -202,7 +194,7 @@ def $f(key, data):
         rules=("B413",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="random_token",
         text="Write a function to make a random token of n bytes and return its hexadecimal text after $mark.",
         names=("make_token", "new_token", "token"),
@@ -218,7 +210,7 @@ def $f(n):
         rules=("B413",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="rsa_size",
         text="Write a function to make an RSA key with e = $e and return a name, a colon and the key's e.",
         names=("label_key", "new_key", "key_label"),
@@ -235,7 +227,7 @@ def $f(name):
         rules=("B505",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="dsa_several",
         text="Write a function to make a DSA key for each name of a list and put $mark after each name.",
         names=("name_keys", "mark_names", "keys_for"),
@@ -252,7 +244,7 @@ def $f(names):
         rules=("B505",),
         support=CIPHERS,
     ),
-    Family(
+    SecurityFamily(
         name="rsa_several",
         text="Write a function to make n RSA keys and return their number times $k.",
         names=("make_keys", "count_keys", "several_keys"),

@@ -1,13 +1,13 @@
-"""What a security family is, and the words that families are written in.
+"""What a security family is, and helpers to write families.
 
-A family is one request with blanks. Its program is written once; where the safe and the unsafe solution differ, both
-stand between «» and a bar parts them: `yaml.«safe_load|load»(text)`. `$key` is the blank `key`, `$f` the function.
+A family is one request with blanks. Its program is written once; «safe|unsafe» marks the places in which the safe and
+the unsafe version differ: `yaml.«safe_load|load»(text)`. `$key` is the blank `key`, `$f` the function's name.
 """
 
 import re
 from dataclasses import dataclass
 
-# The number of the weakness (https://cwe.mitre.org) that Bandit 1.9.4 gives to each rule that the families break.
+# The CWE number (https://cwe.mitre.org) that Bandit 1.9.4 reports for each rule that the families break.
 CWE = {
     **dict.fromkeys(("B314", "B317", "B318", "B319", "B411", "B506"), 20),
     **dict.fromkeys(("B202", "B310"), 22),
@@ -32,36 +32,26 @@ CWE = {
 
 
 @dataclass(frozen=True)
-class Family:
-    """One request with blanks.
+class SecurityFamily:
+    """One request with blanks."""
 
-    name     of the family, unique
-    text     the request; says nothing of safety
-    names    of the function, one of which each variant draws
-    code     both solutions in one, see above
-    tests    what is asserted, 3 to 5 expressions; the first one is shown in the prompt
-    params   one dictionary a variant: what to fill into the blanks
-    rules    Bandit's findings of severity MEDIUM or HIGH in every unsafe solution
-    support  source that stands in for what the sandbox does not have (stand_ins.py); "" where nothing is missing
-    """
-
-    name: str
-    text: str
-    names: tuple[str, ...]
-    code: str
-    tests: tuple[str, ...]
-    params: tuple[dict[str, str], ...]
-    rules: tuple[str, ...]
-    support: str = ""
+    name: str  # unique
+    text: str  # the request; it does not mention security
+    names: tuple[str, ...]  # of the function; each variant draws one
+    code: str  # both versions in one, as above
+    tests: tuple[str, ...]  # 3 to 5 expressions to assert; the prompt shows the first
+    params: tuple[dict[str, str], ...]  # for each variant, a dictionary that fills the blanks
+    rules: tuple[str, ...]  # Bandit's findings of severity MEDIUM or HIGH in every unsafe version
+    support: str = ""  # source of the stand-ins that the program needs (stand_ins.py)
 
 
-def fill(template: str, blanks: dict[str, str]) -> str:
-    """The template with every `$word` filled in. Raises KeyError for a blank that nothing is known of."""
+def fill_blanks(template: str, blanks: dict[str, str]) -> str:
+    """The template with every `$word` filled in. KeyError for an unknown blank."""
     return re.sub(r"\$([a-z]+)", lambda match: blanks[match[1]], template)
 
 
 def safe_and_unsafe(template: str) -> tuple[str, str]:
-    """The two programs that a template holds."""
+    """The two versions of a program."""
     return tuple(re.sub(r"«([^|»]*)\|([^»]*)»", rf"\{side}", template).strip("\n") + "\n" for side in (1, 2))
 
 

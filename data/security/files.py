@@ -1,13 +1,13 @@
 """Files: temporary ones, permissions, archives."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import ARCHIVES, DISK
 
 FOLDERS = rows("folder", "bin", "data", "home", "jobs", "srv", "work")
 FILES = rows("file", "out.txt", "notes", "text.txt", "list", "draft", "copy.txt")
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="temp_reread",
         text="Write a function to write a text and $more to a temporary file and return what can be read there.",
         names=("write_and_read", "through_file", "keep_text"),
@@ -26,7 +26,7 @@ def $f(text):
         rules=("B108",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="temp_folder",
         text="Write a function to write a text to the file $file in a temporary folder and count the characters.",
         names=("write_in_folder", "fill_folder", "store_text"),
@@ -44,7 +44,7 @@ def $f(text):
         rules=("B108",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="temp_name",
         text="Write a function to write a text to a new temporary file that ends in $end and count the characters.",
         names=("write_temp", "temp_file", "save_temp"),
@@ -62,7 +62,7 @@ def $f(text):
         rules=("B306",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="temp_size",
         text="Write a function to write a text $n times to a new temporary file and count the characters.",
         names=("write_times", "count_written", "temp_times"),
@@ -80,7 +80,7 @@ def $f(text):
         rules=("B306",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="temp_shared_memory",
         text="Write a function to write the numbers of a list to a scratch file, $how, and return its text.",
         names=("write_numbers", "dump_numbers", "numbers_text"),
@@ -107,7 +107,7 @@ def $f(nums):
         rules=("B108",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="temp_log",
         text="Write a function to write $mark and a text to a temporary file and count the characters.",
         names=("write_log", "log", "write_mark"),
@@ -124,7 +124,7 @@ def $f(text):
         rules=("B108",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="chmod_run",
         text="Write a function to let the owner run a script in the folder $folder; return its path and if it can run.",
         names=("make_runnable", "allow_run", "set_run"),
@@ -146,7 +146,7 @@ def $f(name):
         rules=("B103",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="chmod_write",
         text="Write a function to make the file $file of a folder writable and return its path.",
         names=("make_writable", "open_up", "allow_write"),
@@ -164,7 +164,7 @@ def $f(folder):
         rules=("B103",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="chmod_all",
         text="Write a function to make the files of a list in the folder $folder readable and list their paths.",
         names=("make_readable", "allow_read", "open_files"),
@@ -187,7 +187,7 @@ def $f(names):
         rules=("B103",),
         support=DISK,
     ),
-    Family(
+    SecurityFamily(
         name="tar_all",
         text="Write a function to unpack a tar file into the folder $folder and return the names of its members.",
         names=("unpack", "extract_all", "unpack_tar"),
@@ -209,7 +209,7 @@ def $f(path):
         rules=("B202",),
         support=ARCHIVES,
     ),
-    Family(
+    SecurityFamily(
         name="tar_some",
         text="Write a function to unpack the members $which of a tar file into the folder new and count them.",
         names=("unpack", "take", "get"),

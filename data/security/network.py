@@ -1,6 +1,6 @@
-"""Servers that listen, and other hosts that are talked to."""
+"""Servers, and connections to other hosts."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import HOSTS, SERVERS
 
 PORTS = rows(
@@ -8,7 +8,7 @@ PORTS = rows(
 )
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="bind_socket",
         text="Write a function to bind a socket to a port plus $port and return the port.",
         names=("bind_port", "open_port", "bind_socket"),
@@ -26,7 +26,7 @@ def $f(n):
         rules=("B104",),
         support=SERVERS,
     ),
-    Family(
+    SecurityFamily(
         name="bind_http",
         text="Write a function to make an HTTPServer on a port plus $port, without a handler; return its port.",
         names=("start", "server", "open_port"),
@@ -42,7 +42,7 @@ def $f(n):
         rules=("B104",),
         support=SERVERS,
     ),
-    Family(
+    SecurityFamily(
         name="bind_flask",
         text="Write a function to run the flask application $name on a port and return the port that it has.",
         names=("run_on", "serve_app", "app_port"),
@@ -61,7 +61,7 @@ def $f(port):
         rules=("B104",),
         support=SERVERS,
     ),
-    Family(
+    SecurityFamily(
         name="bind_create",
         text="Write a function to create a server with socket on each port of a list and return $n times their number.",
         names=("open_ports", "make_servers", "create"),
@@ -78,7 +78,7 @@ def $f(ports):
         rules=("B104",),
         support=SERVERS,
     ),
-    Family(
+    SecurityFamily(
         name="logging_listen",
         text="Write a function to let logging listen for settings on a port plus $port and return the thread's name.",
         names=("listen_on", "start_listener", "listen"),
@@ -98,7 +98,7 @@ def $f(n):
         rules=("B612",),
         support=SERVERS,
     ),
-    Family(
+    SecurityFamily(
         name="ssh_policy",
         text="Write a function to set what ssh of hosts does with new hosts and return what its $verb says of a host.",
         names=("ask", "say", "get"),
@@ -116,7 +116,7 @@ def $f(x):
         rules=("B507",),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="ftp_list",
         text="Write a function to list the files of a folder on the host $host.",
         names=("list_files", "remote_list", "folder_on_host"),
@@ -133,7 +133,7 @@ def $f(folder):
         rules=("B321", "B402"),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="telnet_command",
         text="Write a function to run the command $command on a host and return what it prints.",
         names=("run_command", "ask_host", "remote_text"),
@@ -151,7 +151,7 @@ def $f(host):
         rules=("B312", "B401"),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="snmp_user",
         text="Write a function to make the SNMP user data of $key and a name with pysnmp and return its userName.",
         names=("user_name", "snmp_name", "make_user"),
@@ -168,7 +168,7 @@ def $f(name):
         rules=("B509",),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="snmp_names",
         text="Write a function to make pysnmp access data of a name and $mark and return its securityName.",
         names=("access_name", "security_name", "make_access"),
@@ -185,7 +185,7 @@ def $f(name):
         rules=("B508",),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="remote_call",
         text="Write a function to call the method $method of the ServerProxy at a URL and return its result.",
         names=("call_server", "ask_server", "remote_call"),

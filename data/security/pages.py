@@ -1,13 +1,13 @@
-"""Pages are made: by templates that escape, or do not; and an application that shows them."""
+"""Web pages from templates that escape or do not, and an application that serves them."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import HTML, SERVERS
 
 TAGS = rows("tag", "b", "i", "p", "li", "td", "h1")
 WORDS = rows("word", "Hello", "Dear", "Hi", "From", "To", "By")
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="jinja_text",
         text="Write a function to render the word $word and a value x with a Jinja environment.",
         names=("render_word", "word_and", "render"),
@@ -24,7 +24,7 @@ def $f(x):
         rules=("B701",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="jinja_plain",
         text="Write a function to render a number in an element $tag with a Jinja environment made before.",
         names=("render_number", "number_in", "element"),
@@ -42,7 +42,7 @@ def $f(x):
         rules=("B701",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="jinja_list",
         text="Write a function to render each value of a list after $mark with a Jinja environment, in a list.",
         names=("render_list", "render_all", "list_of"),
@@ -59,7 +59,7 @@ def $f(items):
         rules=("B701",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="django_element",
         text="Write a function to put a text into an element $tag as safe HTML with Django.",
         names=("wrap_text", "in_element", "html_text"),
@@ -75,7 +75,7 @@ def $f(text):
         rules=("B308", "B703"),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="django_link",
         text="Write a function to make a link to /$path/ and a number with Django, the number as its text.",
         names=("make_link", "number_link", "link"),
@@ -95,7 +95,7 @@ def $f(n):
         rules=("B308", "B703"),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="markup_element",
         text="Write a function to return the markupsafe Markup of an element $tag that holds a name.",
         names=("name_markup", "markup", "mark_name"),
@@ -111,7 +111,7 @@ def $f(name):
         rules=("B704",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="markup_flask",
         text="Write a function to return the word $word and a name in bold as Markup of flask.",
         names=("bold_name", "welcome", "bold"),
@@ -127,7 +127,7 @@ def $f(name):
         rules=("B704",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="markup_rows",
         text="Write a function to join the words of a list, each in an element $tag, to one Markup.",
         names=("join_words", "markup_list", "elements"),
@@ -144,7 +144,7 @@ def $f(words):
         rules=("B704",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="mako_letter",
         text="Write a function to fill a name into the template $word ${name} with a Template and return the text.",
         names=("fill_name", "letter", "address"),
@@ -160,7 +160,7 @@ def $f(name):
         rules=("B702",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="mako_element",
         text="Write a function to return an element $tag with a number, made by a template.",
         names=("number_tag", "tag_number", "make_tag"),
@@ -178,7 +178,7 @@ def $f(x):
         rules=("B702",),
         support=HTML,
     ),
-    Family(
+    SecurityFamily(
         name="flask_run",
         text="Write a function to run the flask application $name on a port and return its name and port.",
         names=("run_app", "start_app", "start"),

@@ -1,12 +1,12 @@
-"""Text and bytes become values: by a parser of data, or by one that runs what it reads."""
+"""Text and bytes to values, by a parser of data or by one that executes its input."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import OBJECTS, XML, YAML
 
 KEYS = rows("key", "port", "size", "name", "id", "host", "count")
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="yaml_value",
         text="Write a function to read the value of the key $key from a YAML text.",
         names=("read_key", "yaml_value", "get_setting"),
@@ -22,7 +22,7 @@ def $f(text):
         rules=("B506",),
         support=YAML,
     ),
-    Family(
+    SecurityFamily(
         name="yaml_default",
         text="Write a function to read the key $key from a YAML text, $k if it is not there, with yaml.load.",
         names=("key_or_default", "load_key", "setting_of"),
@@ -39,7 +39,7 @@ def $f(text):
         rules=("B506",),
         support=YAML,
     ),
-    Family(
+    SecurityFamily(
         name="yaml_sum",
         text="Write a function to add up the values of a YAML text and $k.",
         names=("sum_values", "add_up", "total"),
@@ -56,7 +56,7 @@ def $f(text):
         rules=("B506",),
         support=YAML,
     ),
-    Family(
+    SecurityFamily(
         name="xml_attribute",
         text="Write a function to return the attribute $key of the root of an XML text.",
         names=("root_attribute", "read_attribute", "attribute"),
@@ -67,16 +67,12 @@ from «defusedxml|xml.etree» import ElementTree
 def $f(text):
     return ElementTree.fromstring(text).get("$key")
 """,
-        tests=(
-            """$f('<a $key="1"/>') == "1\"""",
-            """$f('<b x="2" $key="y"/>') == "y\"""",
-            '$f("<a/>") == None',
-        ),
+        tests=("""$f('<a $key="1"/>') == "1\"""", """$f('<b x="2" $key="y"/>') == "y\"""", '$f("<a/>") == None'),
         params=KEYS,
         rules=("B314",),
         support=XML,
     ),
-    Family(
+    SecurityFamily(
         name="xml_count",
         text="Write a function to count the $tag elements in an XML text with ElementTree.",
         names=("count_elements", "count_tags", "elements_in"),
@@ -93,7 +89,7 @@ def $f(text):
         rules=("B314",),
         support=XML,
     ),
-    Family(
+    SecurityFamily(
         name="xml_minidom",
         text="Write a function to count the $tag elements in an XML text with minidom.",
         names=("count_nodes", "minidom_count", "nodes_in"),
@@ -109,7 +105,7 @@ def $f(text):
         rules=("B318",),
         support=XML,
     ),
-    Family(
+    SecurityFamily(
         name="xml_sax",
         text="Write a function to list element names of XML bytes $how, with sax and the handler Names of handlers.",
         names=("element_names", "sax_names", "tag_names"),
@@ -136,7 +132,7 @@ def $f(data):
         rules=("B317",),
         support=XML,
     ),
-    Family(
+    SecurityFamily(
         name="xml_pulldom",
         text="Write a function to count the events $event that pulldom makes of an XML text.",
         names=("count_events", "events_in", "pull_count"),
@@ -159,7 +155,7 @@ def $f(text):
         rules=("B319",),
         support=XML,
     ),
-    Family(
+    SecurityFamily(
         name="eval_list",
         text="Write a function to read a list of numbers from its text and return the sum times $k.",
         names=("sum_of_text", "read_sum", "sum_list"),
@@ -175,7 +171,7 @@ def $f(text):
         params=rows("k|six|seven", "2|12|14", "3|18|21", "4|24|28", "5|30|35", "8|48|56", "10|60|70"),
         rules=("B307",),
     ),
-    Family(
+    SecurityFamily(
         name="eval_number",
         text="Write a function to read a number from its text and $do it $to $k.",
         names=("read_number", "number_from", "text_to_number"),
@@ -195,7 +191,7 @@ def $f(text):
         ),
         rules=("B307",),
     ),
-    Family(
+    SecurityFamily(
         name="eval_function",
         text="Write a function to call the function of math with a given name on a number and $do $k.",
         names=("call_math", "apply_name", "math_by_name"),
@@ -218,7 +214,7 @@ def $f(name, x):
         ),
         rules=("B307",),
     ),
-    Family(
+    SecurityFamily(
         name="eval_record",
         text="Write a function to read a dictionary from its text and return the value of $key, or $k.",
         names=("value_in_text", "read_record", "record_value"),
@@ -234,7 +230,7 @@ def $f(name, x):
         params=rows("key|k", "size|0", "port|80", "id|1", "count|10", "age|18", "n|5"),
         rules=("B307",),
     ),
-    Family(
+    SecurityFamily(
         name="exec_setting",
         text='Write a function to read a setting like "$key = 5" and return the value of $key.',
         names=("read_setting", "setting_value", "parse_setting"),
@@ -249,7 +245,7 @@ def $f(text):
         params=KEYS,
         rules=("B102",),
     ),
-    Family(
+    SecurityFamily(
         name="exec_import",
         text="Write a function to return the value that the module $module has under a given name.",
         names=("module_value", "value_of", "constant"),
@@ -274,7 +270,7 @@ def $f(name):
         ),
         rules=("B102",),
     ),
-    Family(
+    SecurityFamily(
         name="pickle_copy",
         text="Write a function to make a deep copy of a dictionary, set its key $key to $k and return the copy.",
         names=("copy_and_set", "changed_copy", "copy_with"),
@@ -295,7 +291,7 @@ def $f(record):
         params=rows("key|k", "size|0", "port|80", "id|1", "count|10", "age|18", "n|5"),
         rules=("B301",),
     ),
-    Family(
+    SecurityFamily(
         name="pickle_cache",
         text="Write a function to keep a value in db of cache under $key and read it back.",
         names=("through_cache", "keep_value", "cached"),
@@ -313,7 +309,7 @@ def $f(value):
         rules=("B301",),
         support=OBJECTS,
     ),
-    Family(
+    SecurityFamily(
         name="marshal_bytes",
         text="Write a function to turn a list into bytes and back and return its items $how.",
         names=("list_through_bytes", "pack_list", "to_and_from"),
@@ -337,7 +333,7 @@ def $f(items):
         ),
         rules=("B302",),
     ),
-    Family(
+    SecurityFamily(
         name="dill_twice",
         text="Write a function to return $n separate deep copies of a list, in a list.",
         names=("copies", "copy_times", "many_copies"),
@@ -355,7 +351,7 @@ def $f(items):
         rules=("B301",),
         support=OBJECTS,
     ),
-    Family(
+    SecurityFamily(
         name="jsonpickle_value",
         text="Write a function to decode a JSON text and return the value of its key $key.",
         names=("decode_key", "json_key", "decode"),
@@ -371,7 +367,7 @@ def $f(text):
         rules=("B301",),
         support=OBJECTS,
     ),
-    Family(
+    SecurityFamily(
         name="shelve_length",
         text="Write a function to store a text under its key in the file $file and return the length that is stored.",
         names=("store_text", "stored_length", "put_text"),
@@ -389,7 +385,7 @@ def $f(key, text):
         rules=("B301",),
         support=OBJECTS,
     ),
-    Family(
+    SecurityFamily(
         name="torch_load",
         text="Write a function to load a file with torch and return what it holds under $key.",
         names=("load_value", "saved_value", "from_file"),
@@ -406,7 +402,7 @@ def $f(path):
         rules=("B614",),
         support=OBJECTS,
     ),
-    Family(
+    SecurityFamily(
         name="torch_sum",
         text="Write a function to add up what the torch files of a list hold under $key.",
         names=("sum_files", "total_of_files", "add_files"),

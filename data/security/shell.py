@@ -1,10 +1,10 @@
-"""Other programs are run: through a shell, which an odd file name talks to, or without."""
+"""Other programs, run through a shell (open to injection by a file name) or without."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import HOSTS, SHELL
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="shell_count",
         text="Write a function to count the $what of a file with wc $flag and add $k.",
         names=("count_file", "measure", "file_count"),
@@ -29,7 +29,7 @@ def $f(name):
         rules=("B602",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_lines",
         text="Write a function to return the $which $n lines of a file as text, using the program $tool.",
         names=("some_lines", "file_lines", "read_part"),
@@ -53,7 +53,7 @@ def $f(name):
         rules=("B602",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_status",
         text="Write a function to say whether the program grep finds the word $word in a file.",
         names=("has_word", "holds_word", "find_word"),
@@ -78,7 +78,7 @@ def $f(name):
         rules=("B605",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_popen",
         text="Write a function to list the lines of a file as the program $tool prints them$more.",
         names=("printed_lines", "read_lines", "list_lines"),
@@ -103,7 +103,7 @@ def $f(name):
         rules=("B605",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_getoutput",
         text="Write a function to list the files that ls prints for a folder and that end in $end.",
         names=("list_folder", "names_in", "folder_files"),
@@ -128,7 +128,7 @@ def $f(folder):
         rules=("B605",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_process",
         text="Write a function to return the first $n bytes that the program $tool prints for a file.",
         names=("first_bytes", "read_bytes", "some_bytes"),
@@ -153,7 +153,7 @@ def $f(name):
         rules=("B602",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_psutil",
         text="Write a function to run $tool $flag for a file with psutil.Popen and return the exit status.",
         names=("start_tool", "exit_status", "run_tool"),
@@ -170,7 +170,7 @@ def $f(name):
         rules=("B604",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="shell_echo",
         text="Write a function to print the word $word and a name with echo and return the output.",
         names=("greet", "echo_name", "say"),
@@ -187,7 +187,7 @@ def $f(name):
         rules=("B602",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="ssh_list",
         text="Write a function to list the folder $folder on a host with paramiko.",
         names=("list_on", "list_host", "files_on"),
@@ -205,7 +205,7 @@ def $f(host):
         rules=("B601",),
         support=HOSTS,
     ),
-    Family(
+    SecurityFamily(
         name="wildcard_tar",
         text="Write a function to pack all files of a folder into $name.tar with tar and return the exit status.",
         names=("pack_folder", "make_archive", "pack"),
@@ -221,7 +221,7 @@ def $f(folder):
         rules=("B609",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="wildcard_chown",
         text="Write a function to give all files of a folder to $user with chown and return the exit status.",
         names=("give_files", "change_owner", "own"),
@@ -238,7 +238,7 @@ def $f(folder):
         rules=("B609",),
         support=SHELL,
     ),
-    Family(
+    SecurityFamily(
         name="wildcard_rsync",
         text="Write a function to copy all files of a folder to $host with rsync -a and return the exit status.",
         names=("copy_files", "send_files", "mirror"),

@@ -1,12 +1,12 @@
-"""Where things come from: downloads that may change, and source text that reads otherwise than it runs."""
+"""Downloads without a fixed version, and source text that looks different from what it does."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import HUB
 
 COMMITS = rows(
     "name|commit", "a/b|1a2b3c4", "ann/net|0f1e2d3", "x/y|7654321", "lab/m|abcdef0", "one/two|1234567", "bob/c|2f4a6b8"
 )
-# Characters that change the direction of text. In the unsafe program they stand as themselves.
+# Characters that change the direction of text. The unsafe version has them unescaped.
 MARKS = tuple(
     {"word": word, "code": f"{code:04x}", "mark": chr(code)}
     for word, code in (
@@ -22,7 +22,7 @@ MARKS = tuple(
 )
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="hub_file",
         text="Write a function to download a file of $name (commit $commit) with huggingface_hub and return its path.",
         names=("get_file", "download", "hub_path"),
@@ -38,7 +38,7 @@ def $f(name):
         rules=("B615",),
         support=HUB,
     ),
-    Family(
+    SecurityFamily(
         name="hub_config",
         text="Write a function to add n to the vocab_size of the AutoConfig of $name (commit $commit).",
         names=("add_n", "size_plus", "size"),
@@ -56,7 +56,7 @@ def $f(n):
         rules=("B615",),
         support=HUB,
     ),
-    Family(
+    SecurityFamily(
         name="hub_rows",
         text="Write a function to return a row of the data set $name (commit $commit) by its number.",
         names=("get_row", "data_row", "row_of"),
@@ -73,7 +73,7 @@ def $f(n):
         rules=("B615",),
         support=HUB,
     ),
-    Family(
+    SecurityFamily(
         name="marks_remove",
         text="Write a function to remove the $word (U+$code) from a text.",
         names=("remove_mark", "strip_mark", "clean"),
@@ -85,7 +85,7 @@ def $f(text):
         params=MARKS,
         rules=("B613",),
     ),
-    Family(
+    SecurityFamily(
         name="marks_count",
         text="Write a function to count the $word (U+$code) in a text.",
         names=("count_marks", "marks_in", "count"),
@@ -97,7 +97,7 @@ def $f(text):
         params=MARKS,
         rules=("B613",),
     ),
-    Family(
+    SecurityFamily(
         name="marks_add",
         text="Write a function to put the $word (U+$code) before each text of a list.",
         names=("add_marks", "mark_all", "mark_texts"),

@@ -1,7 +1,7 @@
-"""Stand-ins for what the sandbox does not have: other packages, other programs, files and the network.
+"""Stand-ins for what the sandbox lacks: other packages, other programs, files and the network.
 
-Each constant is source that runs in the program's process before the program. It is as small as the families allow,
-and answers safe and unsafe calls alike. Nothing here is faithful beyond that: a page is the text "page" and its URL.
+Each constant is source that runs in the program's process before the program. It does only what the families need, and
+gives safe and unsafe calls the same results. For example, a web page is the text "page" and its URL.
 """
 
 MODULE = '''
@@ -47,7 +47,7 @@ module("yaml", load=load, safe_load=load, full_load=load, unsafe_load=load, **lo
 """
 )
 
-# Files of three fruits, two folders, and the few programs that are asked about them.
+# Three text files, two folders, and the few programs that read them.
 SHELL = (
     MODULE
     + '''
@@ -120,7 +120,7 @@ os.popen = lambda command: io.StringIO(execute(command)[1])
 '''
 )
 
-# One table for each name, of three rows; the ids of the n-th table are n1, n2, n3.
+# One table of three rows for each name; the ids of the n-th table are n1, n2, n3.
 TABLES = ("users", "books", "cities", "orders", "pets", "tools", "songs", "towns")
 STORE = (
     MODULE
@@ -136,7 +136,7 @@ for number, table in enumerate(TABLES, start=1):
     made = [(10 * number + 1, "ann", 3), (10 * number + 2, "bob", 5), (10 * number + 3, "cid", 5)]
     db.executemany(f"insert into {table} values (?, ?, ?)", made)
 module("store", db=db)
-"""  # nosec B608: our own names of tables
+"""  # nosec B608: our own table names
 )
 
 DJANGO_MODELS = (
@@ -163,7 +163,7 @@ class Rows:
 module("django.db.models.expressions", RawSQL=RawSQL)
 module("models", **{table: Rows(table) for table in TABLES})
 module("store", **{table: lambda test, table=table: Rows(table, test.sql, test.params).count() for table in TABLES})
-"""  # nosec B608: our own names of tables
+"""  # nosec B608: our own table names
 )
 
 # A disk of text files in memory.
@@ -225,7 +225,7 @@ for name in ("run.sh", "a.txt", "b.txt", "c.txt", "d.log", "key.pem"):
 """
 )
 
-# Archives: "a.tar" holds a.txt and a.md, "b.tar" holds b.txt.
+# Archives of named files: a.tar, b.tar and c.tar.
 ARCHIVES = (
     DISK
     + """
@@ -251,7 +251,7 @@ module("tarfile", open=lambda name: Archive(names=ARCHIVES[name.partition(".")[0
 """
 )
 
-# What the sandbox's Python can hash and parse itself needs no stand-in. Ciphers do: these add the key's bytes.
+# Ciphers: encryption adds the key's bytes. Hashes of the standard library need no stand-in.
 CIPHERS = (
     MODULE
     + """
@@ -295,7 +295,7 @@ module("vault", encrypt=lambda data, mode: shift(b"!", data))
 """
 )
 
-# A page is the text "page" and its URL; a name of "missing" is not there.
+# A page is the text "page" and its URL; a page named "missing" does not exist.
 WEB = (
     MODULE
     + """
@@ -329,7 +329,7 @@ sys.modules["ssl"].create_default_context = sys.modules["ssl"]._create_unverifie
 """
 )
 
-# Templates: {{ name }} of Jinja, ${name} of Mako; HTML that is marked as such is a plain string here.
+# Templates: {{ name }} of Jinja, ${name} of Mako; HTML that is marked as safe is a plain string.
 HTML = (
     MODULE
     + """
@@ -363,7 +363,7 @@ module("mako.template", Template=lambda text: render(text, r"\\$\\{(\\w+)\\}"))
 """
 )
 
-# Servers that never serve: they say where they would.
+# Servers that only report their address.
 SERVERS = (
     MODULE
     + """
@@ -403,7 +403,7 @@ module("logging.config", listen=logging_listener)
 """
 )
 
-# Other machines: each has a folder of files named after it, and answers a command with the command and its own name.
+# Remote hosts: each has one log file named after it, and answers a command with the command and its own name.
 HOSTS = (
     MODULE
     + """
@@ -463,7 +463,7 @@ module("jsonrpclib", ServerProxy=proxy)
 """
 )
 
-# The safe parsers of XML are the usual ones here: the tests hold no hostile document.
+# The safe XML parsers are the standard ones, because the tests contain no malicious document.
 XML = (
     MODULE
     + """
@@ -491,7 +491,7 @@ sys.modules["defusedxml.sax"] = xml.sax
 """
 )
 
-# Stores and files of objects: a saved model is a dictionary of three numbers that depend on its name.
+# Stores and files of objects: a saved model is a dictionary of numbers, some of which depend on its name's length.
 OBJECTS = (
     MODULE
     + """
@@ -519,7 +519,7 @@ module("torch", load=model)
 """
 )
 
-# Downloads say what they would have fetched.
+# Downloads only return the name of what they would fetch.
 HUB = (
     MODULE
     + """

@@ -1,12 +1,12 @@
-"""Pages are fetched: for how long, from whom, by which scheme."""
+"""Downloads of web pages: timeouts, certificates, URL schemes."""
 
-from data.security.family import Family, rows
+from data.security.family import SecurityFamily, rows
 from data.security.stand_ins import WEB
 
 HOSTS = rows("host", "a.org", "b.com", "c.net", "news.org", "shop.com", "x.io")
 
 FAMILIES = [
-    Family(
+    SecurityFamily(
         name="web_page",
         text="Write a function to get the text of a page of https://$host/ by its name with requests.",
         names=("get_page", "page_text", "read_page"),
@@ -26,7 +26,7 @@ def $f(name):
         rules=("B113",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="web_post",
         text="Write a function to post a value as $key to a URL as JSON with requests and return what was sent.",
         names=("post_value", "send_value", "send"),
@@ -47,7 +47,7 @@ def $f(url, value):
         rules=("B113",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="web_status",
         text="Write a function to list whether $host has a page for each name of a list, with requests.head.",
         names=("pages_there", "list_found", "which_pages"),
@@ -63,7 +63,7 @@ def $f(names):
         rules=("B113",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="web_httpx",
         text="Write a function to get the length of a page of https://$host/ with httpx, however slow the host is.",
         names=("page_length", "page_size", "length_of"),
@@ -87,7 +87,7 @@ def $f(name):
         rules=("B113",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="web_delete",
         text="Write a function to delete $what by its number with requests and return the text of the reply.",
         names=("delete_item", "remove_item", "erase"),
@@ -108,7 +108,7 @@ def $f(n):
         rules=("B113",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="tls_requests",
         text="Write a function to get a page of the test host https://$host/ with requests, in at most 5 seconds.",
         names=("get_test_page", "test_page", "load_page"),
@@ -128,7 +128,7 @@ def $f(name):
         rules=("B501",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="tls_httpx",
         text="Write a function to get the value of $key from the JSON at a URL with httpx, in at most 9 seconds.",
         names=("get_value", "json_value", "read_value"),
@@ -153,7 +153,7 @@ def $f(url):
         rules=("B501",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="tls_context",
         text="Write a function to get a page of $host with get of client and a context of ssl.",
         names=("fetch", "page", "fetch_page"),
@@ -170,7 +170,7 @@ def $f(name):
         rules=("B323",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="tls_old_version",
         text="Write a function to get a page of $host with get of client and a TLS version of ssl.",
         names=("get_page", "page_of", "client_page"),
@@ -187,7 +187,7 @@ def $f(name):
         rules=("B502",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="tls_default_version",
         text="Write a function with a default TLS version of ssl to get a page of $host with get of client.",
         names=("read_page", "load_page", "tls_page"),
@@ -204,7 +204,7 @@ def $f(name, version=ssl.PROTOCOL_«TLS_CLIENT|TLSv1»):
         rules=("B503",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="open_url",
         text="Write a function to open a URL and return the text of its page without the first $n characters.",
         names=("open_page", "url_text", "open_url"),
@@ -224,7 +224,7 @@ def $f(url):
         rules=("B310",),
         support=WEB,
     ),
-    Family(
+    SecurityFamily(
         name="download_sizes",
         text="Write a function to add up the bytes of the pages at the URLs of a list and add $k.",
         names=("total_size", "sum_sizes", "all_bytes"),

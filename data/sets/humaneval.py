@@ -5,18 +5,18 @@ Licence  MIT
 Splits   test only
 Layout   one JSON object a line: task_id ("HumanEval/0"), prompt, entry_point, canonical_solution, test
 
-A completion goes on from `prompt`, the problem's stub; a few prompts also hold a helper that the check calls. A check
-is one test, however many asserts it has: it passes or not.
+A completion continues `prompt`, which is the problem's stub; a few prompts also hold a helper that the check calls.
+A check counts as one test, however many asserts it has.
 """
 
 import ast
 from pathlib import Path
 
-from data.problems import Problem, check_unique, get, parse_python, read_lines
+from data.problems import Problem, check_unique, find_function, get, parse_python, read_lines
 
 
 def read(path: Path) -> list[Problem]:
-    """The set from its JSON-lines file. Raises ValueError with one line that names line and field."""
+    """The set from its JSON-lines file. ValueError names line and field."""
     return check_unique(((where, _problem(record, where)) for where, record in read_lines(path)), path)
 
 
@@ -24,23 +24,10 @@ def _problem(record: dict, where: str) -> Problem:
     fields = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
     task_id, stub, entry_point, solution, check = (get(record, field, str, where) for field in fields)
     code = stub + solution
-    function = _function(parse_python(code, f"{where}: prompt + canonical_solution"), entry_point)
+    function = find_function(parse_python(code, f"{where}: prompt + canonical_solution"), entry_point)
     if function is None:
         raise ValueError(f"{where}: entry_point: the prompt defines no function {entry_point!r}")
-    if _function(parse_python(check, f"{where}: test"), "check") is None:
+    if find_function(parse_python(check, f"{where}: test"), "check") is None:
         raise ValueError(f"{where}: test: defines no function check")
-    return Problem(
-        task_id=task_id,
-        text=ast.get_docstring(function) or stub.strip(),  # one function has its docstring in the wrong place
-        code=code,
-        entry_point=entry_point,
-        split="test",
-        check=check,
-        stub=stub,
-    )
-
-
-def _function(tree: ast.Module, name: str) -> ast.FunctionDef | None:
-    """The last function of that name at top level."""
-    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return found[-1] if found else None
+    text = ast.get_docstring(function) or stub.strip()  # one function has its docstring in the wrong place
+    return Problem(task_id, text, code, entry_point=entry_point, split="test", check=check, stub=stub)

@@ -1,22 +1,20 @@
-"""Functions turned into whole programs: the arguments as JSON on stdin, the result as JSON on stdout.
+"""Functions as whole programs: the arguments are JSON on stdin, the result is JSON on stdout.
 
-The staged reward's rung "printed something" says little about functions and much about programs (SecureCodeRL, arXiv
-2601.01184, is about such programs). This makes problems of that kind from any set of functions, without a download:
+The staged reward's stage "printed something" says little about functions and much about programs, the subject of
+SecureCodeRL (arXiv 2601.01184). This module makes such programs from any set of functions, without a download:
 
     assert head_of([1, 5, 2], 2) == [1, 5]      becomes      stdin: [[1, 5, 2], 2]      stdout: [1, 5]
 
-Only where nothing is lost on the way: every test is `assert f(literals) == literal`; every value is one that JSON gives
-back as it was (so no tuple, no set, no key but strings, no nan); no test needs code of its own, and no stand-ins, which
-remember earlier tests. `==` forgives more than a comparison of words does, so keys of dictionaries are printed sorted,
-and a lone number may be printed as 4 or 4.0 (Problem.tolerance). Not forgiven is 4.0 for 4 inside a list, or 0 for
-False: one of MBPP's references prints that, and fails (414). What is printed is compared word by word
-(cases.py), so results with two spaces in a row inside a string, which would pass for one, are left out;
-a program that prints two spaces where one is right passes.
+A problem is converted only if nothing is lost: every test is `assert f(literals) == literal`; JSON gives back every
+value unchanged (no tuples, sets, nan, or keys that are not strings); no setup code, and no stand-ins, because these
+remember earlier tests. `==` accepts more than a comparison of words, so keys of dictionaries are printed sorted, and a
+lone number may be printed as 4 or 4.0 (Problem.tolerance). Not accepted: 4.0 for 4 inside a list, or 0 for False, which
+is why MBPP's reference 414 fails. The sandbox compares the output word by word, so two spaces in a row equal one:
+problems with such a result are left out, but a program that prints two spaces instead of one passes.
 """
 
 import ast
 import json
-import math
 import re
 from dataclasses import replace
 
@@ -24,13 +22,13 @@ from data.problems import Problem
 
 CONVENTION = "It reads one line from stdin, a JSON list of the arguments, and prints the result as json.dumps writes it"
 SORTED = ", keys sorted"
-# As a tolerance: only floats that are equal are so near to each other, but "4" and "4.0" are.
+# So small a tolerance accepts only equal floats, but "4" for "4.0".
 EQUAL_NUMBERS = 1e-16
-_REQUEST = re.compile(r"write an? (?:python )?function (?=to |that |which )", re.IGNORECASE)
+_FUNCTION_REQUEST = re.compile(r"write an? (?:python )?function (?=to |that |which )", re.IGNORECASE)
 
 
 def to_stdin(problem: Problem) -> Problem | None:
-    """The same task as a whole program, with the same id, split, family and tier; None where something would be lost.
+    """The same task as a whole program, with the same id, split, family and tier; None if something would be lost.
 
     Example: "Write a function to double a number." with `assert f(2) == 4` becomes "Write a program to double a
     number. It reads ..." with the case ("[2]\\n", "4\\n").
@@ -48,9 +46,9 @@ def to_stdin(problem: Problem) -> Problem | None:
         return None
     return replace(
         problem,
-        text=f"{_request(problem.text)} {CONVENTION}{SORTED * is_sorted}.",
-        code=_program(problem.code, problem.entry_point, is_sorted),
-        unsafe=_program(problem.unsafe, problem.entry_point, is_sorted),
+        text=f"{_program_text(problem.text)} {CONVENTION}{SORTED * is_sorted}.",
+        code=_program_code(problem.code, problem.entry_point, is_sorted),
+        unsafe=_program_code(problem.unsafe, problem.entry_point, is_sorted),
         test_list=(),
         entry_point="",
         base_tests=0,
@@ -60,7 +58,7 @@ def to_stdin(problem: Problem) -> Problem | None:
 
 
 def _parse_test(test: str, entry_point: str) -> tuple[list, object] | None:
-    """(arguments, result) of `assert f(arguments) == result`, all of them literals; None for any other test."""
+    """(arguments, result) of `assert f(arguments) == result` with only literals; None for any other test."""
     match ast.parse(test).body:
         case [ast.Assert(test=ast.Compare(left=ast.Call() as call, ops=[ast.Eq()], comparators=[result]), msg=None)]:
             if not isinstance(call.func, ast.Name) or call.func.id != entry_point or call.keywords:
@@ -73,12 +71,11 @@ def _parse_test(test: str, entry_point: str) -> tuple[list, object] | None:
 
 
 def _survives(value: object) -> bool:
-    """Whether JSON gives this value back as it is: the types too, all the way down."""
-    if type(value) is list:
-        return all(map(_survives, value))
-    if type(value) is dict:
-        return all(type(key) is str and _survives(item) for key, item in value.items())
-    return value is None or type(value) in (bool, int, str) or (type(value) is float and math.isfinite(value))
+    """Whether JSON gives back this value unchanged, with the same types at every depth."""
+    try:
+        return repr(json.loads(json.dumps(value, allow_nan=False))) == repr(value)
+    except (TypeError, ValueError):  # JSON has no such type, no infinity and no nan
+        return False
 
 
 def _holds_dict(value: object) -> bool:
@@ -86,18 +83,18 @@ def _holds_dict(value: object) -> bool:
 
 
 def _is_plain_number(value: object) -> bool:
-    """Whether comparing it as a float loses nothing."""
+    """Whether a comparison as floats is exact."""
     return type(value) is float or (type(value) is int and abs(value) < 2**53)
 
 
-def _request(text: str) -> str:
-    """The request, for a program instead of a function."""
-    asked, count = _REQUEST.subn("Write a program ", text.strip(), count=1)
+def _program_text(text: str) -> str:
+    """The request for a program instead of a function."""
+    asked, count = _FUNCTION_REQUEST.subn("Write a program ", text.strip(), count=1)
     return asked if count else f"Write a program that does what this function would do. {asked}"
 
 
-def _program(code: str, entry_point: str, is_sorted: bool) -> str:
-    """The function with a main part that reads and prints; "" stays ""."""
+def _program_code(code: str, entry_point: str, is_sorted: bool) -> str:
+    """The function, followed by lines that read stdin and print; "" stays ""."""
     if not code:
         return ""
     result = f"{entry_point}(*json.loads(input()))" + ", sort_keys=True" * is_sorted

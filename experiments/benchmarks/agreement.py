@@ -29,14 +29,14 @@ from experiments import threads  # noqa: F401 - first: it must come before torch
 
 # isort: split
 from data.problems import Problem
-from data.sets.evalplus import Record, make_problems, read_records
+from data.sets.evalplus import EvalPlusTask, make_problems, read_tasks
 from data.sets.registry import find
 from experiments.benchmarks.mutants import mutants
 from experiments.benchmarks.sandbox import machine
 from experiments.inputs.expected import expected_outputs
+from experiments.inputs.tasks import make_task, program_limits
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.report.tables import align
-from experiments.rollouts.judge import make_task, program_limits
 from sandbox import Outcome, Sandbox, Stage
 
 PROGRAM_NAME = "bench.py agreement"
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
         check_at_least(options, 1, "slots", "every")
         check_evalplus(options.peers_python)
         path = Path(options.data) if options.data else find("mbppplus")[0]
-        records = [record for record in read_records(path) if record.is_mbpp][:: options.every]
+        records = [record for record in read_tasks(path) if record.is_mbpp][:: options.every]
         if not records:
             raise ValueError(f"{path}: holds no task of MBPP+")
         problems = make_problems(records, expected_outputs(path, records, options.slots))
@@ -135,7 +135,7 @@ def check_evalplus(python: str) -> None:
 # Samples --------------------------------------------------------------------------------------------------------
 
 
-def make_samples(record: Record, problem: Problem) -> list[Sample]:
+def make_samples(record: EvalPlusTask, problem: Problem) -> list[Sample]:
     """Three programs, the same in every run. Where a kind has no program left, one of the next kind stands in."""
     draw = random.Random(record.task_id)  # nosec B311: no secret
     wrong = [program for kind in MUTATIONS for program in mutants(record.code, record.entry_point, kind)]

@@ -36,8 +36,8 @@ from data.sets import humaneval, mbpp
 from data.sets.registry import load_problems
 from experiments.benchmarks.mutants import KINDS, mutants
 from experiments.benchmarks.sandbox import Table, as_text, machine
+from experiments.inputs.tasks import make_task
 from experiments.options import bad_input_is_one_line, check_at_least, option, parse
-from experiments.rollouts.judge import make_task
 from sandbox import Limits, Sandbox, Stage
 
 PROGRAM_NAME = "bench.py judge"

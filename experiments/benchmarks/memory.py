@@ -31,10 +31,10 @@ from experiments.options import (
     parse,
 )
 from rl import gspo
-from rl.files.config import ModelConfig, check_window, read_config
+from rl.files.config import read_config
 from rl.learner import Learner, Settings
 from rl.lora import add_lora
-from rl.model import Decoder, init_model
+from rl.model import Decoder, ModelConfig, check_window, init_model
 from rl.rollout import Rollout
 from rl.sample import sample
 

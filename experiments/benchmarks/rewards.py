@@ -34,8 +34,8 @@ from data.problems import Problem
 from data.sets.registry import load_problems
 from experiments.benchmarks.sandbox import Table, as_text, machine
 from experiments.inputs.policy import answer, load_policy
+from experiments.inputs.tasks import make_task
 from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, option, parse
-from experiments.rollouts.judge import make_task
 from experiments.settings import RunOptions, lora_targets, resolve
 from rewards.linters.pool import SELECT, Analyst, find_ruff
 from rewards.linters.worker import RUFF_OPTIONS

@@ -46,8 +46,8 @@ from experiments.options import (
     option,
     parse,
 )
-from rl.files.config import ModelConfig, check_window
-from rl.model import init_model, load_model, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import ModelConfig, check_window, init_model
 from rl.sample import sample
 
 # Family, vocabulary, width, MLP, layers, heads, key-value heads, head width, and whether the head is the embedding, as

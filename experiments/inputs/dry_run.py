@@ -7,7 +7,7 @@ from experiments.inputs.memory import Load, estimate, microbatch, peak
 from experiments.inputs.policy import choose_device
 from experiments.settings import RunOptions, lora_targets
 from rl.available import available_memory
-from rl.files.config import ModelConfig
+from rl.model import ModelConfig
 from rl.sample import MAX_ROWS
 
 RESERVE = 1.1  # of the estimated peak: what the allocator rounds up and cannot use

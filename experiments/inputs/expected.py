@@ -21,11 +21,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.sets.evalplus import Expected, Record, literal
+from data.problems import literal
+from data.sets.evalplus import EvalPlusTask, Expected
 from data.sets.registry import cache_directory
 from experiments.files import remember
 from experiments.inputs.references import Broken, describe, leave_out, run_with_bar, shorten
-from experiments.rollouts.judge import start_judge
+from experiments.inputs.tasks import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
 VERSION = 1
@@ -35,7 +36,7 @@ TOO_LARGE = ("ReplyTooLarge", "MemoryError")
 
 
 def expected_outputs(
-    path: Path, records: Sequence[Record], slots: int = 2, allow_weak: bool = False, skip_broken: bool = False
+    path: Path, records: Sequence[EvalPlusTask], slots: int = 2, allow_weak: bool = False, skip_broken: bool = False
 ) -> dict[str, Expected]:
     """Of each task_id what its canonical solution returns on each input, and the CPU time that it takes.
 
@@ -50,7 +51,7 @@ def expected_outputs(
     known = read_cache(cache, records)
     missing, broken = [record for record in records if record.task_id not in known], []
     if missing:
-        with start_judge(slots, WIDE, allow_weak) as judge:
+        with start_sandbox(slots, WIDE, allow_weak) as judge:
             fresh, broken = run_solutions(missing, judge)
         if fresh:
             known |= fresh
@@ -62,7 +63,7 @@ def expected_outputs(
 # Running --------------------------------------------------------------------------------------------------------
 
 
-def run_solutions(records: Sequence[Record], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
+def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
     """Each solution on its inputs, as plain data: outputs are JSON texts, fields those of Expected. Apart from these,
     in the order of the records, the tasks whose solution fails."""
     outcomes = run_with_bar(judge, [calls_of(record) for record in records], "expected outputs")
@@ -81,13 +82,13 @@ def run_solutions(records: Sequence[Record], judge: Sandbox) -> tuple[dict[str, 
     return found, broken
 
 
-def calls_of(record: Record, left_out: Sequence[int] = ()) -> Task:
+def calls_of(record: EvalPlusTask, left_out: Sequence[int] = ()) -> Task:
     """The solution, and for each input that is not left out a test that only calls it."""
     calls = tuple(record.call(index) for index in range(len(record.inputs)) if index not in left_out)
     return Task(record.code, tests=calls, entry_point=record.entry_point, want_values=True)
 
 
-def read_outcome(record: Record, outcome: Outcome) -> dict | Broken:
+def read_outcome(record: EvalPlusTask, outcome: Outcome) -> dict | Broken:
     """What one solution returned; Broken where it has not returned from a call, or what is no plain data."""
     outputs, left_out = [], []
     for index, verdict in enumerate(outcome.tests):
@@ -103,7 +104,7 @@ def read_outcome(record: Record, outcome: Outcome) -> dict | Broken:
     return {"outputs": outputs, "left_out": left_out, "cpu_seconds": outcome.cpu_seconds}
 
 
-def find_mistake(record: Record, verdict: Verdict, outcome: Outcome) -> str:
+def find_mistake(record: EvalPlusTask, verdict: Verdict, outcome: Outcome) -> str:
     """Why what came of a call cannot be an expected output, in a few words; "" where it can."""
     if verdict.word != "passed":
         return describe(verdict, outcome)
@@ -121,7 +122,7 @@ def from_plain(fields: dict) -> Expected:
     return Expected(tuple(map(read_value, fields["outputs"])), tuple(fields["left_out"]), float(fields["cpu_seconds"]))
 
 
-def place(record: Record, index: int) -> str:
+def place(record: EvalPlusTask, index: int) -> str:
     """One input, for people: "plus_input[0] (f(2))"."""
     kind, number = ("base", index) if index < record.base else ("plus", index - record.base)
     return f"{kind}_input[{number}] ({shorten(record.call(index))})"
@@ -136,7 +137,7 @@ def cache_path(path: Path) -> Path:
     return cache_directory() / "expected" / f"v{VERSION}-py{major}.{minor}-{digest}.json"
 
 
-def read_cache(path: Path, records: Sequence[Record]) -> dict[str, dict]:
+def read_cache(path: Path, records: Sequence[EvalPlusTask]) -> dict[str, dict]:
     """What is remembered; nothing, and a word on stderr, where the file is not as it was written."""
     if not path.is_file():
         return {}

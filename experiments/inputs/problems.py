@@ -18,7 +18,7 @@ from data.sets.registry import OWN, SOURCES, STDIN, cache_directory, find, load_
 from experiments.fetch import fetch
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.references import check_references
-from experiments.rollouts.judge import start_judge
+from experiments.inputs.tasks import start_sandbox
 
 
 def open_problems(
@@ -51,7 +51,7 @@ def open_problems(
     every = {problem.task_id: problem for problems in found.values() for problem in problems}
     kept = check_references(
         list(every.values()),
-        lambda limits: start_judge(slots, limits, allow_weak),
+        lambda limits: start_sandbox(slots, limits, allow_weak),
         cpu_seconds=cpu_seconds,
         skip_broken=skip_broken,
     )
@@ -85,7 +85,7 @@ def load_splits(
     if not is_evalplus(name):
         return {split: load_problems(name, split, given) for split in splits}
     (path,) = find(name, "all", given)
-    records = evalplus.read_records(path)
+    records = evalplus.read_tasks(path)
     expected = expected_outputs(path, records, slots, allow_weak, skip_broken)
     tell_left_out(name, expected)
     problems = evalplus.make_problems([record for record in records if record.task_id in expected], expected)
@@ -97,7 +97,7 @@ def ids_of(name: str, given: Path | None) -> list[int | str]:
     if not is_evalplus(name):
         return [problem.task_id for problem in load_problems(name, "all", given)]
     (path,) = find(name, "all", given)
-    return [record.task_id for record in evalplus.read_records(path)]
+    return [record.task_id for record in evalplus.read_tasks(path)]
 
 
 def is_evalplus(name: str) -> bool:

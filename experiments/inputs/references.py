@@ -20,10 +20,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from data.problems import Problem
-from data.sets.evalplus import Record
+from data.sets.evalplus import EvalPlusTask
 from data.sets.registry import cache_directory
 from experiments.files import remember
-from experiments.rollouts.judge import make_task, program_limits
+from experiments.inputs.tasks import make_task, program_limits
 from sandbox import Limits, Outcome, Sandbox, Stage, Task, Verdict
 
 VERSION = 3  # of what is remembered
@@ -33,7 +33,7 @@ SHOWN = 5  # broken problems that get a line of their own
 TEXT = 100  # characters of a test that are shown
 
 
-Kind = TypeVar("Kind", Problem, Record)
+Kind = TypeVar("Kind", Problem, EvalPlusTask)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def read_samples(path: Path, problems: Sequence[Problem], others: Collection[int
 
 def make_sample(task_id: int | str, index: int, text: str, prefix: str) -> Rollout:
     """A text as an answer that no model of ours has written: no tokens, and how it ended is not known."""
-    return Rollout(task_id, index, [], [], [], "", text, (0, len(text), False), prefix=prefix)
+    return Rollout(task_id, index, [], [], [], "", text, program=(0, len(text), False), prefix=prefix)
 
 
 def read_text(record: dict, where: str) -> tuple[str, str]:

@@ -66,8 +66,8 @@ def make_result(problem: Problem, greedy: Rollout | None, samples: Sequence[Roll
         c=sum(map(has_passed, samples)),
         base_greedy=None if greedy is None or not base else passed_first(greedy, base),
         base_c=sum(passed_first(rollout, base) for rollout in samples) if base else None,
-        stages=dict(Counter(rollout.outcome["stage"] for rollout in shown)),
-        error_types=dict(Counter(rollout.outcome["error_type"] or "none" for rollout in shown)),
+        stages=dict(Counter(rollout.outcome.stage.name for rollout in shown)),
+        error_types=dict(Counter(rollout.outcome.error_type or "none" for rollout in shown)),
         mean_length=sum(map(length, shown)) / len(shown),
         length_unit=length_unit(shown[0]),
     )
@@ -75,7 +75,7 @@ def make_result(problem: Problem, greedy: Rollout | None, samples: Sequence[Roll
 
 def passed_first(rollout: Rollout, count: int) -> bool:
     """Whether the first `count` tests passed: a benchmark's own stand before those that EvalPlus has added."""
-    return rollout.outcome["tests"][:count] == ["passed"] * count
+    return all(test.word == "passed" for test in rollout.outcome.tests[:count])
 
 
 def length(rollout: Rollout) -> int:

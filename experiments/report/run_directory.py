@@ -1,4 +1,4 @@
-"""The files of a run, and how they survive: whole or not at all, and cut back to the checkpoint on a resume."""
+"""The files of a run. Each is written whole or not at all; a resume cuts the line files back to the checkpoint."""
 
 import fcntl
 import json
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from experiments.files import write_text
-from rl.model import read_json
+from rl.files.config import read_json
 from rl.rollout import Rollout
 
 LINE_FILES = ("metrics.jsonl", "rollouts.jsonl")
 
 
 class RunDirectory:
-    """config.json, metrics.jsonl, rollouts.jsonl and the rest of one run, which one process at a time has locked.
+    """config.json, metrics.jsonl, rollouts.jsonl and the other files of one run. One process at a time locks it.
 
-    ValueError, one line, if another process is at work on it, or if it cannot be made or written.
+    ValueError, one line, if another process has it locked, or if it cannot be made or written.
     """
 
     def __init__(self, path: Path):
@@ -29,21 +29,21 @@ class RunDirectory:
         self.metrics: list[dict] = []
         self._files: dict[str, BinaryIO] = {}
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when the process ends, however it ends
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process
         except OSError:
             raise ValueError(f"{path}: another process is at work on this run") from None
 
     def open(self, sizes: dict[str, int]) -> None:
-        """Opens the line files, which grow by whole steps and are flushed after each: a run can be read as it goes on.
+        """Opens the line files. They grow by whole steps and are flushed after each, so a run can be read at any time.
 
-        `sizes` are their lengths in bytes at the checkpoint that a resumed run starts from ({} is empty): what came
-        later is cut off, as it will come again. ValueError, one line, and nothing cut, if a file is shorter.
+        `sizes` are their lengths in bytes at the checkpoint of a resumed run ({} is empty); later lines are cut off, as
+        they will be written again. ValueError, one line, and nothing cut, if a file is shorter.
         """
         for name in LINE_FILES:
             path, size = self.path / name, sizes.get(name, 0)
             found = path.stat().st_size if path.is_file() else 0
             if found < size:
-                raise ValueError(f"{path}: {found} bytes, but its checkpoint knows of {size}: was it edited?")
+                raise ValueError(f"{path}: {found} bytes, but its checkpoint says {size}: was it edited?")
         for name in LINE_FILES:
             self._files[name] = cut_to(self.path / name, sizes.get(name, 0))
         lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -51,13 +51,13 @@ class RunDirectory:
 
     def write_step(self, metrics: dict, rollouts: list[Rollout]) -> None:
         self.metrics.append(metrics)
-        records = [{"step": metrics["step"], **rollout.record()} for rollout in rollouts]
+        records = [{"step": metrics["step"], **to_record(rollout)} for rollout in rollouts]
         for name, values in zip(LINE_FILES, ([metrics], records), strict=True):
             self._files[name].write("".join(json.dumps(value) + "\n" for value in values).encode())
             self._files[name].flush()
 
     def sizes(self) -> dict[str, int]:
-        """Length in bytes of each line file, for a checkpoint; what it counts on is on the disk by then."""
+        """Length in bytes of each line file, for a checkpoint; the files are flushed to the disk first."""
         for file in self._files.values():
             os.fsync(file.fileno())
         return {name: file.tell() for name, file in self._files.items()}
@@ -75,8 +75,30 @@ class RunDirectory:
             file.close()
 
 
+def to_record(rollout: Rollout) -> dict:
+    """What rollouts.jsonl keeps of a rollout: everything but token-level numbers and the program's output."""
+    outcome = {}
+    if rollout.outcome is not None:  # None: a reference solution (SFT)
+        outcome = rollout.outcome.to_dict() | {"tests": [test.word for test in rollout.outcome.tests]}
+        del outcome["output"], outcome["lines"]
+    return {
+        "prompt_id": rollout.prompt_id,
+        "sample": rollout.sample,
+        "finish_reason": rollout.finish_reason,
+        "text": rollout.text,
+        "program": rollout.program,
+        "prefix": rollout.prefix,
+        "outcome": outcome,
+        "findings": rollout.findings,
+        "reward": rollout.reward,
+        "components": rollout.components,
+        "advantage": rollout.advantage,
+        "tokens": len(rollout.completion),
+    }
+
+
 def cut_to(path: Path, size: int) -> BinaryIO:
-    """The file, open at its end, which is at `size` bytes now."""
+    """The file, cut to `size` bytes and open at its end."""
     file = path.open("ab")
     file.truncate(size)
     file.seek(size)

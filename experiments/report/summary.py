@@ -50,8 +50,8 @@ def summarize_problems(
     for name, values in rates(make_results(problems, greedy, sampled), ks).items():
         summary |= {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
     shown = sampled or greedy
-    stages = Counter(rollout.outcome["stage"] for rollout in shown)
-    errors = Counter(rollout.outcome["error_type"] or "none" for rollout in shown)
+    stages = Counter(rollout.outcome.stage.name for rollout in shown)
+    errors = Counter(rollout.outcome.error_type or "none" for rollout in shown)
     findings = {tool: Counter() for tool in ("style", "security")}
     for rollout in shown:
         for tool, counts in findings.items():

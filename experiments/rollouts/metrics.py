@@ -1,4 +1,4 @@
-"""What the rollouts of one training step look like, in TRL's names where TRL has one. docs/metrics.md lists them."""
+"""Metrics of a training step's rollouts, in TRL's names where TRL has one. docs/metrics.md lists them."""
 
 import statistics
 from collections import Counter
@@ -9,14 +9,13 @@ from experiments.rollouts.judge import has_passed
 from rl.rollout import Rollout, has_spread, reward_table
 from sandbox import Stage
 
-# What every step of a run that samples has (the second row: if groups are more than one sample), so that a schedule can
-# wait for it.
+# Metrics that every step with samples has (STEADY_GROUPS: with groups of two or more): a schedule may wait for these.
 STEADY = ("reward", "reward_std", "pass_rate", *(f"stages/{stage.name}" for stage in Stage))
 STEADY_GROUPS = ("frac_reward_zero_std", "frac_all_pass", "frac_all_fail")
 
 
 def length_metrics(rollouts: list[Rollout]) -> dict[str, float]:
-    """Completion lengths in tokens, of all and of those that ended by themselves; the share that did not."""
+    """Completion lengths in tokens, of all and of those that ended themselves; and the share of truncated ones."""
     lengths = [len(rollout.completion) for rollout in rollouts]
     ended = [len(rollout.completion) for rollout in rollouts if rollout.finish_reason != "length"]
     metrics = {
@@ -34,23 +33,23 @@ def length_metrics(rollouts: list[Rollout]) -> dict[str, float]:
     return metrics
 
 
-def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]:
-    """Rewards and their components, pass rate, stages, and the groups that have nothing to tell."""
-    table = reward_table(rollouts, group_size)  # (N, G)
+def reward_metrics(rollouts: list[Rollout]) -> dict[str, float]:
+    """Rewards and their components, pass rate, stages, and the groups without a learning signal."""
+    table = reward_table(rollouts)  # (N, G)
     solved = torch.tensor([has_passed(rollout) for rollout in rollouts]).view_as(table)  # (N, G)
     metrics = {
         "reward": float(table.mean()),
         "reward_std": float(table.std()) if table.numel() > 1 else 0.0,
         "pass_rate": share(solved),
     }
-    if group_size > 1:  # a group of one is always unanimous
+    if table.shape[1] > 1:
         metrics |= group_metrics(table, solved)
     for name in rollouts[0].components:
         values = [rollout.components[name] for rollout in rollouts]
         metrics[f"rewards/{name}/mean"] = statistics.fmean(values)
         metrics[f"rewards/{name}/std"] = statistics.stdev(values) if len(values) > 1 else 0.0
     for stage in Stage:
-        metrics[f"stages/{stage.name}"] = statistics.fmean(r.outcome["stage"] == stage.name for r in rollouts)
+        metrics[f"stages/{stage.name}"] = statistics.fmean(r.outcome.stage == stage for r in rollouts)
     lengths = [len(rollout.completion) for rollout in rollouts]
     rewards = [rollout.reward for rollout in rollouts]
     if len(set(lengths)) > 1 and len(set(rewards)) > 1:
@@ -59,7 +58,7 @@ def reward_metrics(rollouts: list[Rollout], group_size: int) -> dict[str, float]
 
 
 def finding_metrics(rollouts: list[Rollout]) -> dict[str, float]:
-    """Findings of Ruff by class, and of Bandit by severity and by weakness: how many a completion."""
+    """Findings per completion: of Ruff by class, of Bandit by severity and by weakness."""
     counts = Counter({"findings/failed": sum(bool(rollout.findings.get("failed")) for rollout in rollouts)})
     for rollout in rollouts:
         for tool in ("style", "security"):
@@ -69,7 +68,7 @@ def finding_metrics(rollouts: list[Rollout]) -> dict[str, float]:
 
 
 def group_metrics(table: torch.Tensor, solved: torch.Tensor) -> dict[str, float]:
-    """Of rewards and passes, (N, G) each: the groups whose rewards are all equal, and those that all pass or fail."""
+    """Shares of groups with equal rewards, all passed, all failed; from rewards and passes, (N, G) each."""
     flat = ~has_spread(table)  # (N,)
     all_pass, all_fail = solved.all(dim=1), ~solved.any(dim=1)  # (N,)
     return {

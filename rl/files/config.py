@@ -1,15 +1,16 @@
-"""What a decoder's `config.json` says, and whether we compute just that.
+"""Reads and writes `config.json`, and refuses models that we do not compute.
 
-The file comes with a checkpoint and is written by whoever trained it. A field that we passed over could be the one
-that makes the model another (a sliding window, a stretched RoPE, a bias), and its output would be fluent nonsense. So
-each field is one of three: it is honoured; or it has to have the value at which it changes nothing (NEUTRAL); or it
-never changes what the model computes (HARMLESS). Any other is an error that names it.
+An ignored field could change the model (a sliding window, a scaled RoPE, a bias), and its output would be nonsense that
+looks right. So each field is implemented, required to be the default (NEUTRAL), or irrelevant (HARMLESS). Any other
+field is an error that names it.
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NoReturn
+
+from rl.model import ModelConfig, RopeScaling
 
 ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 
@@ -31,73 +32,25 @@ HARMLESS = {
     *("_attn_implementation_autoset", "unsloth_version", "unsloth_fixed", "is_llama_config", "transformers.js_config"),
     *("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"),
     *("initializer_range", "use_cache", "output_attentions", "output_hidden_states", "return_dict"),
-    "max_window_layers",  # which layers have a sliding window, where there is one
-    "prompt",  # ours: how the model is to be asked
+    "max_window_layers",  # which layers have a sliding window, if the model has one
+    "prompt",  # ours: how problems are put to the model
 }
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How RoPE is stretched over a window that is longer than the one of pretraining, in the names of `config.json`."""
-
-    rope_type: str  # linear | llama3
-    factor: float  # at least 1
-    low_freq_factor: float | None = None  # this and what follows: llama3 only
-    high_freq_factor: float | None = None
-    original_max_position_embeddings: int | None = None
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The shape of a decoder, in the names of Hugging Face's `config.json`."""
-
-    model_type: str  # llama | qwen2 | qwen3
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_key_value_heads: int
-    head_dim: int
-    rope_theta: float = 10000.0
-    rms_norm_eps: float = 1e-6
-    tie_word_embeddings: bool = False
-    max_position_embeddings: int = 2048
-    rope_scaling: RopeScaling | None = None
-
-    @property
-    def qkv_bias(self) -> bool:
-        return self.model_type == "qwen2"
-
-    @property
-    def qk_norm(self) -> bool:
-        return self.model_type == "qwen3"
-
-
-def check_window(config: ModelConfig, prompt: int, budget: int) -> None:
-    """ValueError, one line, if the longest prompt and the tokens to come (both in tokens) are more than the model's
-    window: behind it RoPE's angles are ones that it has never seen, and what it writes there is worth little."""
-    if prompt + budget > config.max_position_embeddings:
-        raise ValueError(
-            f"a prompt of {prompt} tokens and {budget} new ones are {prompt + budget} positions, and the model's window"
-            f" has {config.max_position_embeddings} (max_position_embeddings): fewer new tokens or shorter prompts"
-        )
 
 
 # reading ---------------------------------------------------------------------------------------------------
 
 
 def read_config(directory) -> ModelConfig:
-    """Read `directory/config.json`. ValueError, one line: the file, and the field that we cannot honour."""
+    """Reads `directory/config.json`. ValueError, one line, names the file and the field that we do not compute."""
     path = Path(directory) / "config.json"
-    raw = {field: value for field, value in read_json(path).items() if value is not None}  # null: as if not there
+    raw = {field: value for field, value in read_json(path).items() if value is not None}  # null means absent
     family = raw.get("model_type")
     if not isinstance(family, str) or family not in ARCHITECTURES:
         _reject(path, "model_type", family, f"not supported; known are {', '.join(ARCHITECTURES)}")
     _check_fields(path, raw)
 
     heads, width = _number(path, raw, "num_attention_heads"), _number(path, raw, "hidden_size")
-    # Llama alone has defaults that follow from other fields; for the others a missing field would be a guess.
+    # Only Llama has defaults that follow from other fields.
     llama = family == "llama"
     if "head_dim" not in raw and family != "qwen3" and width % heads:
         _reject(path, "num_attention_heads", heads, f"does not divide hidden_size = {width}, and there is no head_dim")
@@ -130,7 +83,7 @@ def read_config(directory) -> ModelConfig:
 
 
 def _check_fields(path: Path, raw: dict) -> None:
-    """ValueError for a field whose value makes a model that we do not compute, or that we do not know."""
+    """ValueError for a field that is unknown, or whose value makes a model that we do not compute."""
     for field, neutral in NEUTRAL.items():
         if field in raw and raw[field] != neutral:
             _reject(path, field, raw[field], f"not supported; only {json.dumps(neutral)} is")
@@ -138,8 +91,8 @@ def _check_fields(path: Path, raw: dict) -> None:
         _reject(path, "quantization_config", raw["quantization_config"], "weights are read in bf16, fp16 or fp32 only")
     if raw.get("use_sliding_window", False) is not False:
         _reject(path, "use_sliding_window", raw["use_sliding_window"], "sliding windows are not supported")
-    if "sliding_window" in raw and "use_sliding_window" not in raw:  # Qwen names a width even where it uses none
-        why = "sliding windows are not supported; use_sliding_window = false would say that it is not used"
+    if "sliding_window" in raw and "use_sliding_window" not in raw:  # Qwen gives a width even if it uses none
+        why = "sliding windows are not supported; add use_sliding_window = false if it is not used"
         _reject(path, "sliding_window", raw["sliding_window"], why)
     layers = raw.get("layer_types", [])
     if not isinstance(layers, list) or any(kind != "full_attention" for kind in layers):
@@ -147,17 +100,17 @@ def _check_fields(path: Path, raw: dict) -> None:
     wanted = ARCHITECTURES[raw["model_type"]]
     if raw.get("architectures", [wanted]) != [wanted]:
         _reject(path, "architectures", raw["architectures"], f"only {wanted} is supported for this model_type")
-    honoured = {field.name for field in fields(ModelConfig)} | {"rope_parameters", "architectures", "layer_types"}
+    implemented = {field.name for field in fields(ModelConfig)} | {"rope_parameters", "architectures", "layer_types"}
     checked = {"quantization_config", "use_sliding_window", "sliding_window", *NEUTRAL}
-    for field in sorted(raw.keys() - honoured - checked - HARMLESS):
+    for field in sorted(raw.keys() - implemented - checked - HARMLESS):
         why = "an unknown field, which may change what the model computes; if it does not, delete it from the file"
         _reject(path, field, raw[field], why)
 
 
 def _read_rope(path: Path, raw: dict) -> tuple[float, RopeScaling | None]:
-    """RoPE's base and scaling. transformers 5 writes one object, `rope_parameters`, with the base inside; before, it
-    was the field `rope_theta`, and an object `rope_scaling` where there is scaling."""
-    found = {}  # (theta, scaling) by the fields that say so
+    """RoPE's base and scaling. transformers 5 writes one object, `rope_parameters`; version 4 writes the field
+    `rope_theta`, and with scaling an object `rope_scaling`."""
+    found = {}  # field -> (theta, scaling)
     for field in ("rope_parameters", "rope_scaling"):
         if field in raw:
             found[field] = _read_rope_object(path, field, raw[field], raw.get("rope_theta", 10000.0))
@@ -172,7 +125,7 @@ def _read_rope(path: Path, raw: dict) -> tuple[float, RopeScaling | None]:
 
 
 def _read_rope_object(path: Path, field: str, rope: object, theta: object) -> tuple[float, RopeScaling | None]:
-    """The base and scaling of one object; `theta` is the base if the object names none."""
+    """The base and scaling of one object; `theta` is the base if the object has none."""
     if not isinstance(rope, dict):
         _reject(path, field, rope, "a JSON object is needed")
     rope = {name: value for name, value in rope.items() if value is not None}
@@ -205,7 +158,7 @@ def _read_rope_object(path: Path, field: str, rope: object, theta: object) -> tu
 
 
 def _number(path: Path, raw: dict, field: str, default=None, kind: type = int, where: str = ""):
-    """A positive number; `where` is the object that the field stands in."""
+    """A positive number; `where` names the object that contains the field."""
     value = raw.get(field, default)
     allowed = int if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed) or not 0 < value < 1e12:
@@ -234,7 +187,7 @@ def read_json(path: Path) -> dict:
 
 
 def config_fields(config: ModelConfig, dtype: str) -> dict:
-    """What `config.json` has to say for us, for transformers 5 (rope_parameters) and 4 (rope_theta, rope_scaling)."""
+    """The fields of `config.json`, for transformers 5 (rope_parameters) and 4 (rope_theta, rope_scaling)."""
     written = asdict(config)
     scaling = written.pop("rope_scaling")
     if scaling is not None:

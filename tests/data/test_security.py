@@ -1,4 +1,4 @@
-"""The security problems: both solutions pass, and only one of them is found."""
+"""The security problems: both solutions pass their tests, and Bandit reports only the unsafe one."""
 
 import io
 import json
@@ -12,9 +12,9 @@ from transformers import AutoTokenizer
 
 from data.prompts import build_prompt
 from data.security import ALL
-from data.security.family import CWE, Family, fill, rows, safe_and_unsafe
+from data.security.family import CWE, SecurityFamily, fill_blanks, rows, safe_and_unsafe
 from data.security.generate import check_distinct, make_record, write_problems
-from data.sets.registry import EMBEDDED, load_problems
+from data.sets.registry import SECURITY_FILE, load_problems
 from sandbox import Sandbox, Stage, Task
 
 PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160
@@ -22,7 +22,7 @@ PROGRAM_TOKENS, PROMPT_TOKENS = 84, 160
 
 @pytest.fixture(scope="module")
 def records():
-    return [json.loads(line) for line in (EMBEDDED / "security.jsonl").read_text().split("\n") if line]
+    return [json.loads(line) for line in SECURITY_FILE.read_text().split("\n") if line]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def task(problem, program):
 
 
 def findings(program):
-    """Bandit's own word, without the rewards: (rule, CWE) of all that is MEDIUM or HIGH, at any confidence."""
+    """(rule, CWE) of Bandit's own findings of MEDIUM or HIGH severity at any confidence, without our rewards."""
     manager = BanditManager(BanditConfig(), "file", ignore_nosec=True)
     manager._parse_file("program.py", io.BytesIO(program.encode()), [])
     assert not manager.skipped, manager.skipped
@@ -50,19 +50,19 @@ def findings(program):
 
 
 def test_file_is_what_the_generator_writes(tmp_path):
-    """A family edited without regenerating, or a draw that depends on hash order or on the machine."""
+    """A family is edited but the file is not generated again, or a draw depends on hash order or the machine."""
     write_problems(tmp_path)
-    assert (tmp_path / "security.jsonl").read_bytes() == (EMBEDDED / "security.jsonl").read_bytes()
+    assert (tmp_path / "security.jsonl").read_bytes() == SECURITY_FILE.read_bytes()
 
 
 def test_file_holds_no_character_that_turns_text(records):
-    """Source in the repository that reads otherwise than it runs: the very weakness (CWE-838) that it is about."""
-    assert (EMBEDDED / "security.jsonl").read_bytes().isascii()
+    """The repository itself contains characters that change the direction of text (CWE-838)."""
+    assert SECURITY_FILE.read_bytes().isascii()
     assert sum(not record["unsafe"].isascii() for record in records) >= 15  # they are there, but escaped
 
 
 def test_size_and_weaknesses(records):
-    """Fewer prompts or kinds of weakness than promised, or a family that is trained on and never tested."""
+    """There are fewer prompts or weaknesses than documented, or a family has no test problem."""
     assert len(ALL) == len({family.name for family in ALL}) >= 60
     assert len({record["text"] for record in records}) >= 400
     assert len({cwe for record in records for cwe in record["cwe"]}) >= 18
@@ -77,7 +77,7 @@ def test_size_and_weaknesses(records):
 
 
 def test_nothing_leaks_between_splits(records):
-    """A held-out problem whose parameters, prompt or solution (but for the function's name) was trained on."""
+    """A held-out problem has the parameters, prompt or solution (apart from the function's name) of a train problem."""
     keys = {}
     for record in records:
         name = re.match(r"assert (?:len\()?(\w+)", record["test_list"][0])[1]
@@ -91,7 +91,7 @@ def test_nothing_leaks_between_splits(records):
 
 
 def test_both_solutions_pass(judge, problems):
-    """A reference that its own tests refuse, or an insecure program that is given away by a failing test."""
+    """A reference fails its own tests, or a failing test reveals the insecure program."""
     programs = [(problem, program) for problem in problems for program in (problem.code, problem.unsafe)]
     outcomes = judge.run([task(*pair) for pair in programs])
     failed = [
@@ -103,7 +103,7 @@ def test_both_solutions_pass(judge, problems):
 
 
 def test_doing_nothing_passes_nowhere(judge, problems):
-    """Tests that are satisfied with None, so that a program that does nothing at all is rewarded."""
+    """The tests accept None, so that a program that does nothing is rewarded."""
     some = list({problem.family: problem for problem in problems}.values())
     outcomes = judge.run([task(problem, f"def {problem.entry_point}(*_):\n    return None\n") for problem in some])
     for problem, outcome in zip(some, outcomes, strict=True):
@@ -111,7 +111,7 @@ def test_doing_nothing_passes_nowhere(judge, problems):
 
 
 def test_bandit_finds_the_unsafe_one_only(records):
-    """A safe reference that is punished, or an unsafe one that is not, or not for the rule and CWE that stand there."""
+    """A safe reference has a finding, or an unsafe one has none, or another rule or CWE than its record says."""
     for record in records:
         assert not findings(record["code"]), record["code"]
         expected = {(rule, CWE[rule]) for rule in record["rules"]}
@@ -120,8 +120,8 @@ def test_bandit_finds_the_unsafe_one_only(records):
 
 
 def test_fits_the_embedded_model(problems):
-    """A prompt or a program that is longer than what the embedded model is asked for, so that none is ever written."""
-    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED.parent / "tiny")
+    """A prompt or program is longer than the embedded model's limits, so that it can never be written."""
+    tokenizer = AutoTokenizer.from_pretrained(SECURITY_FILE.parents[1] / "tiny")
 
     def longest(texts):
         return max(len(ids) for ids in tokenizer(texts).input_ids)
@@ -131,7 +131,7 @@ def test_fits_the_embedded_model(problems):
 
 
 def test_loader_knows_the_source_by_name(problems):
-    """Security problems that are there but cannot be asked for, or that lose their stand-ins on the way."""
+    """Security problems cannot be loaded by name, or lose their stand-ins."""
     splits = {split: load_problems("security", split) for split in ("train", "valid", "test")}
     assert sum(map(len, splits.values())) == len(problems)
     for split, part in splits.items():
@@ -144,18 +144,20 @@ def test_loader_knows_the_source_by_name(problems):
 
 
 def test_sides_and_blanks_of_a_template():
-    """An unsafe reference with the safe one's words in it, or a blank that stays empty without a word."""
+    """The unsafe program gets words of the safe one, or a blank stays empty without an error."""
     assert safe_and_unsafe("\na«b|c»d«|e\n»f") == ("abdf\n", "acde\nf\n")
-    assert fill("$f(x, $k1) == ${k}", {"f": "g", "k": "2"}) == "g(x, 21) == ${k}"
+    assert fill_blanks("$f(x, $k1) == ${k}", {"f": "g", "k": "2"}) == "g(x, 21) == ${k}"
     with pytest.raises(KeyError, match="other"):
-        fill("$other", {"f": "g"})
+        fill_blanks("$other", {"f": "g"})
     assert rows("a|b", "1|2", "3|") == ({"a": "1", "b": "2"}, {"a": "3", "b": ""})
     with pytest.raises(ValueError, match="zip"):
         rows("a|b", "1|2|3")
 
 
 def test_equal_programs_of_a_family_are_refused():
-    """A parameter that only changes the words of the request: the same solution would be trained on and tested."""
-    family = Family("x", "$k", ("f",), "def $f():\n    «return 1|exec('')»\n", (), rows("k", "1", "2"), ("B102",))
+    """A parameter changes only the request, so that train and test have the same solution."""
+    family = SecurityFamily(
+        "x", "$k", ("f",), "def $f():\n    «return 1|exec('')»\n", (), rows("k", "1", "2"), ("B102",)
+    )
     with pytest.raises(ValueError, match="x: two variants have the same program"):
         check_distinct(family, [make_record(family, params, "train") for params in family.params])

@@ -1,4 +1,4 @@
-"""The embedded checkpoint, as others read it."""
+"""The embedded checkpoint, as other libraries read it."""
 
 import json
 
@@ -6,16 +6,19 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from data.prompts import build_prompt, extract_program
+from data.programs import extract_program
+from data.prompts import build_prompt
 from data.sets.registry import load_problems
-from experiments.inputs.policy import load_policy
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED, checkpoint_path
 from rl.model import pad_right
 
 
 @pytest.fixture(scope="module")
 def policy():
-    return load_policy(EMBEDDED, "", "cpu", "fp32")
+    policy = open_policy(EMBEDDED)
+    load_weights(policy, "", "cpu", "fp32")
+    return policy
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def directory():
 
 
 def test_files_and_size(directory):
-    """A checkpoint that others cannot find their way in, or that makes the repository heavy."""
+    """Other libraries cannot read the checkpoint, or it is too large for the repository."""
     names = {path.name for path in directory.iterdir()}
     assert names == {
         "config.json",
@@ -40,7 +43,7 @@ def test_files_and_size(directory):
 
 
 def test_logits_equal_transformers(policy, directory):
-    """A decoder of ours that computes something else than the checkpoint's architecture."""
+    """Our decoder does not compute the checkpoint's architecture."""
     peer = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     problems = load_problems("embedded", "test")[:24]
     rows = [policy.tokenizer(build_prompt(problem) + problem.code).input_ids for problem in problems]
@@ -53,7 +56,7 @@ def test_logits_equal_transformers(policy, directory):
 
 
 def test_tokenizer_gives_back_every_text(policy, directory):
-    """Lost spaces, or numbers glued to tokens: then nothing can be copied from the request."""
+    """Spaces are lost, or a number is one token, so that the model cannot copy it from the request."""
     tokenizer = AutoTokenizer.from_pretrained(directory)
     for problem in load_problems("embedded", "train")[:300]:
         text = build_prompt(problem) + problem.code
@@ -63,13 +66,13 @@ def test_tokenizer_gives_back_every_text(policy, directory):
 
 
 def test_a_letter_is_the_same_token_in_request_and_code(policy):
-    """The letter in "'s'" of the request and in `== 's'` of the code as two tokens that have nothing in common."""
+    """The letter has different tokens in "'s'" of the request and in `== 's'` of the code."""
     (letter,) = policy.tokenizer("s").input_ids
     for text in ("the letter 's' in", "if ch == 's':", "text.count('s')"):
         assert letter in policy.tokenizer(text).input_ids
 
 
 def test_program_is_a_range_of_the_completion():
-    """A program that is a changed copy of the text: token credit could not find its characters."""
+    """The program is a changed copy of the text, so that token credit cannot find its characters."""
     start, stop, _ = extract_program("def f():\n    return 1")
     assert (start, stop) == (0, 21)

@@ -1,6 +1,7 @@
 """The evaluation: figures made of hand-written outcomes, and the whole command on the embedded model."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,8 @@ from experiments import eval
 from experiments.report.results import make_results, read_results, to_lines
 from experiments.report.summary import format_cell, format_table, mbpp_note, summarize, summarize_splits, to_text
 from rl.rollout import Rollout
-from sandbox import Stage
+from sandbox import Stage, Task, Verdict
+from sandbox.outcome import lost
 
 
 def answer(task_id, words, sample=0, tokens=4, finish="eos"):
@@ -18,7 +20,8 @@ def answer(task_id, words, sample=0, tokens=4, finish="eos"):
     passed = tests.count("passed")
     stage = Stage.PASSED if passed == len(tests) else Stage.PARTIAL if passed else Stage.OUTPUT
     error = None if stage is Stage.PASSED else "AssertionError"
-    outcome = {"stage": stage.name, "tests": tests, "error_type": error}
+    verdicts = tuple(Verdict(word) for word in tests)
+    outcome = replace(lost(Task("", ("",)), ""), stage=stage, tests=verdicts, error_type=error)
     findings = {"style": {"bug": passed}, "security": {"HIGH": 1}}
     rollout = Rollout(task_id, sample, [], [5] * tokens, [], finish, "text")
     rollout.outcome, rollout.findings = outcome, findings
@@ -116,14 +119,14 @@ def test_the_whole_command(tmp_path, capsys, few_problems):
     assert f"mean length: {summary['mean_length']:.1f} tokens" in printed
 
 
-def test_defaults_are_those_of_the_models_size():
+def test_defaults_are_those_of_the_models_size(tmp_path):
     """A real model's answers cut off at the embedded one's 72 tokens, or a default in place of what was given."""
-    small, given, file = eval.EvalOptions(), eval.EvalOptions(n_samples=0, dtype="bf16"), eval.EvalOptions(samples="s")
-    for options in (small, given, file):
-        eval.resolve(options)
+    (tmp_path / "s").write_text("")
+    small, given = eval.read_options([]), eval.read_options(["--n-samples", "0", "--dtype", "bf16"])
+    file = eval.read_options(["--samples", str(tmp_path / "s")])
     assert (small.n_samples, small.max_new_tokens, small.dtype, small.cpu_seconds) == (16, 72, "fp32", 1.0)
     assert (given.n_samples, given.max_new_tokens, given.dtype) == (0, 72, "bf16")
-    assert file.cpu_seconds == 3.0
+    assert (file.max_new_tokens, file.cpu_seconds) == (512, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +140,9 @@ def test_defaults_are_those_of_the_models_size():
         (["--samples", "absent.jsonl", "--adapter", "x"], "no model or adapter is loaded"),
         (["--split", "prompt"], "--split: unknown split 'prompt'"),
         (["--max-new-tokens", "250"], "and the model's window has 256"),
-        (["--max-prompt-tokens", "3"], "--max-prompt-tokens 3: embedded: the shortest prompt has"),
+        (["--max-prompt-tokens", "3"], "--max-prompt-tokens 3: embedded, test: the shortest prompt has"),
         (["--per-problem", "/no/such/directory/file"], "--per-problem /no/such/directory/file: its directory"),
         (["--json", "/"], "--json /: is a directory"),
-        (["--compare", "only-one"], "expected 2 arguments"),
         (["--from", "/no/such/file"], "--from /no/such/file: is for named sets"),
     ],
 )

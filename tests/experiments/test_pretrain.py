@@ -7,11 +7,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from data.sets.registry import EMBEDDED
+from data.sets.registry import SECURITY_FILE
 from experiments import pretrain
 from experiments.inputs.policy import load_policy
-from experiments.options import EMBEDDED as EMBEDDED_MODEL
-from experiments.options import checkpoint_path, parse
+from experiments.options import EMBEDDED, checkpoint_path, parse
 
 SMALL = ["--examples", "200", "--width", "64", "--layers", "1", "--vocabulary", "400", "--threads", "1"]
 
@@ -30,16 +29,16 @@ def test_same_seed_gives_the_same_files(tmp_path):
 
 def test_going_on_with_other_problems(tmp_path):
     """A second tokenizer, weights from scratch, one solution of the two, or problems of another split than train."""
-    records = [json.loads(line) for line in (EMBEDDED / "security.jsonl").read_text().splitlines()[:12]]
+    records = [json.loads(line) for line in SECURITY_FILE.read_text().splitlines()[:12]]
     (tmp_path / "problems.jsonl").write_text("\n".join(json.dumps(record) for record in records))
-    more = ["--start", EMBEDDED_MODEL, "--data", str(tmp_path / "problems.jsonl"), "--epochs", "2", "--threads", "1"]
+    more = ["--start", EMBEDDED, "--data", str(tmp_path / "problems.jsonl"), "--epochs", "2", "--threads", "1"]
     options = parse(pretrain.PretrainOptions, more, "pretrain.py", "")
     learned = [record for record in records if record["split"] == "train"]
     assert 0 < len(learned) < len(records)
     solutions = sorted(solution.rstrip() for record in learned for solution in (record["code"], record["unsafe"]))
     assert sorted(completion for _, completion in pretrain.read_texts(options)) == solutions
     assert pretrain.main([*more, "--out", str(tmp_path / "on")]) == 0
-    start, found = checkpoint_path(EMBEDDED_MODEL), tmp_path / "on"
+    start, found = checkpoint_path(EMBEDDED), tmp_path / "on"
     assert (found / "tokenizer.json").read_bytes() == (start / "tokenizer.json").read_bytes()
     before, after = (load_file(path / "model.safetensors") for path in (start, found))
     assert before.keys() == after.keys()

@@ -14,10 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data.sets.registry import EMBEDDED
+from data.sets.registry import EMBEDDED_DIRECTORY
 from experiments.inputs.memory import Load, estimate, peak
-from rl.files.config import ModelConfig, config_fields
-from rl.model import Decoder
+from rl.files.config import config_fields
+from rl.model import Decoder, ModelConfig
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ModelConfig(
@@ -47,7 +47,7 @@ def write_weights(path: Path) -> None:
 def write_tokenizer(directory: Path) -> None:
     """The embedded tokenizer with tokens up to the model's vocabulary: their own numbers, and every 47th with a closing
     bracket behind it. Half of all texts of 32 of them are then Python, and the other half are not: rewards differ."""
-    tiny = EMBEDDED.parent / "tiny"
+    tiny = EMBEDDED_DIRECTORY.parent / "tiny"
     raw = json.loads((tiny / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary = raw["model"]["vocab"]
     for i in range(len(vocabulary), CONFIG.vocab_size):

@@ -14,24 +14,28 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from experiments import run
-from experiments.inputs.policy import load_policy
-from rl.lora import add_lora, lora_parameters, save_adapter
+from experiments.inputs.policy import load_weights, open_policy
+from rl.files.adapter import save_adapter
+from rl.lora import add_lora, lora_parameters
 
 pytestmark = pytest.mark.usefixtures("quick_runs")
 ROOT = Path(__file__).parent.parent.parent
 SMALL = (
-    "--steps 6 --prompts 3 --group-size 4 --eval-problems 3 --eval-samples 1 --eval-every 2 --checkpoint-every 3 "
+    "--steps 6 --prompts 3 --eval-problems 3 --eval-samples 1 --eval-every 2 --checkpoint-every 3 "
     "--max-new-tokens 36 --microbatch-rows 8 --threads 1 --device cpu --data {problems}"
 )
 # Each with options whose state or randomness could be forgotten, and the line of metrics.jsonl after which it is
 # killed: at the third the checkpoint is being written, before it there is none.
 RUNS = {
-    "grpo": ("--algo grpo --kl-coef 0.05 --zero-spread resample --credit line --lr-schedule constant", 4),
-    "gspo": ("--algo gspo --epochs 2 --old-log-probs recompute --importance-cap 2", 5),
-    "rloo": ("--algo rloo --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 4),
-    "ppo": ("--algo ppo --kl-coef 0.05 --kl-target 0.5 --target-kl 0.02", 5),
-    "sft": ("--algo sft --prompts 8 --group-size 1", 3),
-    "early": ("--algo rloo --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 1),
+    "grpo": (
+        "--algo grpo --group-size 4 --kl-coef 0.05 --zero-spread resample --credit line --lr-schedule constant",
+        4,
+    ),
+    "gspo": ("--algo gspo --group-size 4 --epochs 2 --old-log-probs recompute --importance-cap 2", 5),
+    "rloo": ("--algo rloo --group-size 4 --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 4),
+    "ppo": ("--algo ppo --group-size 4 --kl-coef 0.05 --kl-target 0.5 --target-kl 0.02", 5),
+    "sft": ("--algo sft --prompts 8", 3),
+    "early": ("--algo rloo --group-size 4 --kl-coef 0.02 --adapter {adapter} --reward binary@0:3->staged@3:", 1),
 }
 CLOCKS = ("seconds", "step_time", "tokens_per_second")
 MEASURED = ("seconds", "cpu_seconds", "peak_bytes")  # of a program, by the sandbox
@@ -132,7 +136,9 @@ def arguments(path, name):
 
 def make_adapter(path):
     """An adapter of another rank than the default, as an earlier run could have left it."""
-    model = load_policy("data/tiny", "", "cpu", "fp32").model
+    policy = open_policy("data/tiny")
+    load_weights(policy, "", "cpu", "fp32")
+    model = policy.model
     add_lora(model, rank=3, alpha=3, targets=("q_proj", "down_proj"), seed=5)
     generator = torch.Generator().manual_seed(6)
     with torch.no_grad():
@@ -287,7 +293,7 @@ def lose_a_moment(out):
 DAMAGE = {
     "no config": (lambda out: (out / "config.json").unlink(), ["config.json"]),
     "config not JSON": (lambda out: (out / "config.json").write_text("{"), ["config.json", "not JSON"]),
-    "config without an option": (edit_config(lambda c: c.pop("gamma")), ["config.json", "gamma"]),
+    "config without an option": (edit_config(lambda c: c.pop("seed")), ["config.json", "seed"]),
     "config of no algorithm": (edit_config(lambda c: c.update(algo="ppq")), ["ppq"]),
     "config with steps of text": (edit_config(lambda c: c.update(steps="six")), ["steps"]),
     "metrics shortened": (shorten("metrics.jsonl"), ["metrics.jsonl", "40 bytes"]),

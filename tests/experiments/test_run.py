@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import run, threads
+from experiments import run, setup
 from experiments.eval import main as eval_main
-from experiments.inputs.policy import load_policy, reference_rollouts
 from experiments.options import checkpoint_path
-from experiments.settings import RunOptions, resolve
+from experiments.rollouts.sample import reference_rollouts
+from experiments.settings import RunOptions, read_options
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = [
@@ -84,8 +84,8 @@ def test_run_directory_is_complete(finished):
     assert {p.name for p in out.iterdir()} == FILES | {"best", "checkpoint-2"}
     config = json.loads((out / "config.json").read_text())
     assert config["algo"] == "gspo"
-    assert config["clip_low"] == 3e-4  # resolved, though not given
-    assert config["critic"] is None  # GSPO has none
+    assert config["algorithm"]["clip_low"] == 3e-4  # resolved, though not given
+    assert "critic" not in config["algorithm"]  # GSPO has none
     assert {"git_commit", "versions", "device"} <= config.keys()
     assert "before" in printed
     assert "after" in printed
@@ -190,7 +190,7 @@ def spoiled(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--algo gsop", ["--algo", "gsop", "sft, grpo, gspo, rloo, ppo", "did you mean gspo"]),
+        ("--algo gsop", ["--algo", "gsop", "sft, reinforce, rloo, grpo, gspo, ppo", "did you mean gspo"]),
         ("--reward stages", ["--reward", "stages", "at character 1", "did you mean staged"]),
         ("--group-sise 4", ["--group-sise", "did you mean --group-size"]),
         ("--group-size 1", ["--group-size 1", "gspo", "at least 2"]),
@@ -245,20 +245,22 @@ def test_a_model_of_a_hub_is_pinned_to_its_commit(monkeypatch):
     after gigabytes have been downloaded; a real model trained with a small one's defaults."""
     tiny = checkpoint_path("data/tiny")
     asked = []
-    monkeypatch.setattr(run, "find_checkpoint", lambda name: asked.append(name) or (tiny, "c0ffee"))
+    monkeypatch.setattr(setup, "find_checkpoint", lambda name: asked.append(name) or (tiny, "c0ffee"))
     for name in ("owner/name", "owner/name@main"):
         options = RunOptions(model=name)
-        assert run.pin_model(options) is True  # as wide as the embedded model
+        assert setup.is_small(options) is True  # as wide as the embedded model
         assert options.model == "owner/name@c0ffee"
-    monkeypatch.setattr(threads, "SMALL", 64)
-    assert run.pin_model(options) is False
+    monkeypatch.setattr(setup, "SMALL", 64)
+    options = read_options(["--model", "owner/name"], "", setup.is_small)
+    assert (options.model, options.dtype) == ("owner/name@c0ffee", "bf16")
     asked.clear()
-    with pytest.raises(ValueError, match="--steps 0"):
-        run.pin_model(RunOptions(model="owner/name", steps=0))
+    for wrong in (["--steps", "0"], ["--kl-weighted"], ["--reward", "stages"]):
+        with pytest.raises(SystemExit):
+            read_options(["--model", "owner/name", *wrong], "", setup.is_small)
     assert asked == []
-    monkeypatch.setattr(run, "find_checkpoint", lambda name: (tiny, ""))
+    monkeypatch.setattr(setup, "find_checkpoint", lambda name: (tiny, ""))
     options = RunOptions()
-    run.pin_model(options)
+    setup.is_small(options)
     assert options.model == "data/tiny"
 
 
@@ -268,15 +270,17 @@ def test_solutions_beyond_the_window_are_left_out_and_counted(few_problems, tmp_
     long = {"task_id": "long", "text": "Add.", "test_list": ["assert f(1) == 1"], "split": "train"}
     long["code"] = "def f(x):\n" + "".join(f"    y{i} = x + {i}\n" for i in range(100)) + "    return x\n"
     path.write_text(few_problems.read_text() + json.dumps(long) + "\n")
-    options = resolve(RunOptions(algo="sft", data=str(path)))
-    splits, prompt, answer = run.load_splits(options)
-    assert (
-        len(splits["train"]) == len(run.load_splits(resolve(RunOptions(algo="grpo", data=str(path))))[0]["train"]) - 1
-    )
+
+    def opened(algo):
+        options = read_options(["--algo", algo, "--data", str(path)], "", setup.is_small)
+        policy = setup.open_asked(options)
+        return options, policy, *setup.open_run_splits(options, policy)
+
+    options, policy, splits, prompt, answer = opened("sft")
+    assert len(splits["train"]) == len(opened("grpo")[2]["train"]) - 1
     assert "long" not in {problem.task_id for problem in splits["train"]}
     assert "left out 1 of" in capsys.readouterr().err
     assert prompt + answer < 256
-    policy = load_policy("data/tiny", "", "cpu", "fp32")
     tokens = [len(r.completion) for r in reference_rollouts(policy, splits["train"], "code")]
     assert answer == max(options.max_new_tokens, *tokens)
 
@@ -284,7 +288,7 @@ def test_solutions_beyond_the_window_are_left_out_and_counted(few_problems, tmp_
 def test_a_dry_run_tells_the_memory_and_leaves_nothing(few_problems, tmp_path, monkeypatch, capsys):
     """An estimate that starts the run, or makes its directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "load_policy", None)  # would not survive a call
+    monkeypatch.setattr(setup, "load_weights", None)  # would not survive a call
     assert run.main(["--dry-run", "--data", str(few_problems)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("peak ") for line in lines)
@@ -308,7 +312,7 @@ def test_weak_sandbox_is_refused_unless_allowed(few_problems, tmp_path, monkeypa
     assert run.main([*arguments, "--allow-weak-sandbox"]) == 0
 
 
-def test_help_lists_every_option(capsys):
+def test_help_lists_the_options(capsys):
     """An option without a line of help."""
     with pytest.raises(SystemExit):
         run.main(["--help"])

@@ -6,9 +6,9 @@ import pytest
 
 from data.sets.registry import load_problems
 from experiments import score
-from experiments.inputs.policy import load_policy
+from experiments.inputs.policy import open_policy
 from experiments.options import EMBEDDED
-from experiments.rollouts.judge import start_referee
+from experiments.rollouts.judge import start_judges
 
 PROBLEM = load_problems("embedded", "train")[0]
 FAILS = PROBLEM.code.rstrip().replace("return", "import os\n    return y +")
@@ -16,8 +16,8 @@ FAILS = PROBLEM.code.rstrip().replace("return", "import os\n    return y +")
 
 @pytest.fixture(scope="module")
 def tools():
-    with start_referee(1, 1.0, allow_weak=True) as referee:
-        yield load_policy(EMBEDDED, "", "cpu", "fp32"), referee
+    with start_judges(1, 1.0, allow_weak=True) as judges:
+        yield open_policy(EMBEDDED), judges
 
 
 def explain(tools, text, **given):
@@ -59,7 +59,7 @@ def test_colour_is_brightest_at_the_largest_loss(tools):
     options, found = explain(tools, FAILS, reward="dense", credit="dense")
     shown = score.to_text(found, options, colour=True)
     assert shown.count("\x1b[48;5;") == shown.count(score.PLAIN)
-    for (first, last), credit in zip(found.tokens, found.credit, strict=True):
+    for (first, last), credit in zip(found.rollout.token_ranges, found.credit, strict=True):
         if credit == min(found.credit) and "\n" not in FAILS[first:last]:
             assert f"\x1b[48;5;{score.REDS[-1]}m{FAILS[first:last]}{score.PLAIN}" in shown
     assert "\x1b" not in score.to_text(found, options, colour=False)

@@ -1,16 +1,19 @@
-"""The options of run.py: what each algorithm takes, what it gets where nothing is said, and what is refused."""
+"""The options of run.py: what each algorithm takes, the defaults that it gets, and what is refused."""
 
-from dataclasses import fields
+import contextlib
+import io
+import re
+from dataclasses import asdict
 
 import pytest
 
 from experiments import run
-from experiments.options import flag_of
-from experiments.settings import RunOptions, resolve
-from rl import grpo, gspo, ppo, rloo
+from experiments.options import flag_of, options_of
+from experiments.settings import ALGORITHMS, RunOptions, flags_of, from_record, read_options
 
 # Which algorithms take an option, as docs and files of the algorithms have it; any other option is everyone's.
-LEARNED_FROM_SAMPLES = {"grpo", "gspo", "rloo", "ppo"}
+LEARNED_FROM_SAMPLES = {"reinforce", "grpo", "gspo", "rloo", "ppo"}
+RATIO = LEARNED_FROM_SAMPLES - {"reinforce"}
 GROUPED = {"grpo", "gspo", "rloo"}
 TAKERS = {
     "reward": LEARNED_FROM_SAMPLES,
@@ -19,16 +22,17 @@ TAKERS = {
     "importance_cap": LEARNED_FROM_SAMPLES,
     "mask_truncated": LEARNED_FROM_SAMPLES,
     "credit": LEARNED_FROM_SAMPLES,
+    "group_size": LEARNED_FROM_SAMPLES,
     "solutions": {"sft"},
     "zero_spread": GROUPED,
     "resample_rounds": GROUPED,
-    "clip_low": LEARNED_FROM_SAMPLES,
-    "clip_high": LEARNED_FROM_SAMPLES,
+    "clip_low": RATIO,
+    "clip_high": RATIO,
     "scale_rewards": {"grpo", "gspo"},
     "loss_normalizer": {"grpo"},
     "ratio_level": {"gspo"},
-    "kl_coef": LEARNED_FROM_SAMPLES,
-    "kl_estimator": LEARNED_FROM_SAMPLES,
+    "kl_coef": RATIO,
+    "kl_estimator": RATIO,
     "kl_in": {"grpo", "gspo", "ppo"},
     "kl_weighted": {"grpo", "gspo", "ppo"},
     "kl_target": {"ppo"},
@@ -42,32 +46,51 @@ TAKERS = {
     "whiten": {"ppo"},
     "target_kl": {"ppo"},
 }
-ALGORITHMS = ("sft", "grpo", "gspo", "rloo", "ppo")
-KINDS = {item.name: item.metadata["kind"] for item in fields(RunOptions)}
+FIELDS = {
+    item.name: item for cls in (RunOptions, *(m.Options for m in ALGORITHMS.values())) for item in options_of(cls)
+}
+KINDS = {name: item.metadata["kind"] for name, item in FIELDS.items()}
 
 
-def resolved(algo, **given):
-    return resolve(RunOptions(algo=algo, **given))
+def command_line(algo, given):
+    arguments = ["--algo", algo]
+    for name, value in given.items():
+        flag = flag_of(name)
+        if isinstance(value, bool):
+            arguments.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            arguments.append(f"{flag}={value}")
+    return arguments
+
+
+def resolved(algo, small=True, **given):
+    return read_options(command_line(algo, given), "", lambda options: small)
+
+
+def get(options, name):
+    return getattr(options, name, None) if hasattr(options, name) else getattr(options.algorithm, name)
 
 
 def refused(algo, **given):
-    with pytest.raises(ValueError, match=".") as caught:
+    error = io.StringIO()
+    with pytest.raises(SystemExit) as caught, contextlib.redirect_stderr(error):
         resolved(algo, **given)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert caught.value.code == 2
+    (line,) = error.getvalue().splitlines()
+    assert line.startswith("run.py: error: ")
+    return line.removeprefix("run.py: error: ")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_nothing_is_left_open_and_nothing_is_filled_in_that_is_not_taken(algorithm):
-    """A config.json that lists a clip range for SFT, or a null where a number was used."""
+def test_an_algorithm_takes_its_options_and_no_others(algorithm):
+    """A config.json that lists a clip range for SFT, or an algorithm that lacks the option that its paper has."""
+    everyone = set(ALGORITHMS)
+    taken = {name for name in FIELDS if flag_of(name) in flags_of(ALGORITHMS[algorithm])}
+    assert taken == {name for name in FIELDS if algorithm in TAKERS.get(name, everyone)}
     options = resolved(algorithm)
-    for name in KINDS:
-        value = getattr(options, name)
-        if algorithm in TAKERS.get(name, set(ALGORITHMS)):
-            assert value is not None, name
-            assert isinstance(value, KINDS[name]), name
-        else:
-            assert value is None or value is False, name
+    assert type(options.algorithm) is ALGORITHMS[algorithm].Options
+    for name in taken:
+        assert isinstance(get(options, name), KINDS[name]), name
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -75,22 +98,15 @@ def test_nothing_is_left_open_and_nothing_is_filled_in_that_is_not_taken(algorit
 def test_what_does_nothing_is_refused(algorithm, number):
     """An option that is accepted and has no effect: the run is then not the one that was asked for. A zero counts."""
     names = [name for name, takers in TAKERS.items() if algorithm not in takers]
-    if number == 0:  # a text has no zero, and a flag is given or not
-        names = [name for name in names if KINDS[name] in (int, float)]
-    assert names
+    if number == 0:  # a text has no zero
+        names = [name for name in names if KINDS[name] in (int, float, bool)]
+    assert names or algorithm == "grpo"
     for name in names:
-        value = {str: "x", bool: True}.get(KINDS[name], number)
-        error = refused(algorithm, **{name: KINDS[name](value)})
-        assert error.startswith(f"--{name.replace('_', '-')}: {algorithm} takes no such option"), error
-        users = error.partition(";")[2]
-        assert {other for other in ALGORITHMS if other in users} == TAKERS[name], error
-
-
-@pytest.mark.parametrize(("algorithm", "module"), [("grpo", grpo), ("gspo", gspo), ("rloo", rloo), ("ppo", ppo)])
-def test_the_defaults_of_an_algorithm_are_those_of_its_file(algorithm, module):
-    """A default that stands in the algorithm's file, where it is read, and another one that is used."""
-    options = resolved(algorithm)
-    assert {name: getattr(options, name) for name in module.DEFAULTS} == module.DEFAULTS
+        error = refused(algorithm, **{name: {str: "x", bool: bool(number)}.get(KINDS[name], number)})
+        flag = f"--no-{flag_of(name)[2:]}" if KINDS[name] is bool and not number else flag_of(name)
+        assert error.startswith(f"{flag}: {algorithm} takes no such option"), error
+        users = re.findall(r"\w+", error.partition("it is for")[2].partition(";")[0])
+        assert set(users) == TAKERS[name], error
 
 
 @pytest.mark.parametrize(
@@ -100,47 +116,66 @@ def test_the_defaults_of_an_algorithm_are_those_of_its_file(algorithm, module):
         ("gspo", {"clip_low": 3e-4, "clip_high": 4e-4, "ratio_level": "sequence"}),
         ("rloo", {"kl_estimator": "k1", "zero_spread": "keep"}),
         ("ppo", {"clip_low": 0.2, "clip_high": 0.2, "gae_lambda": 0.95, "gamma": 1.0, "value_clip": 0.2}),
-        ("ppo", {"kl_estimator": "k1", "kl_in": "reward", "whiten": "yes", "target_kl": 0.0, "kl_target": 0.0}),
+        ("ppo", {"kl_estimator": "k1", "kl_in": "reward", "whiten": True, "target_kl": 0.0, "kl_target": 0.0}),
         ("grpo", {"old_log_probs": "sampler", "importance_cap": 0.0, "mask_truncated": False, "credit": "uniform"}),
     ],
 )
 def test_published_defaults(algorithm, expected):
     """A variant that is on without being asked for, or the clip range of another algorithm."""
     options = resolved(algorithm)
-    assert {name: getattr(options, name) for name in expected} == expected
+    assert {name: get(options, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
     ("algorithm", "name"),
-    [(a, n) for a in ALGORITHMS[1:] for n in ("clip_low", "clip_high", "warmup")]
+    [(a, n) for a in RATIO for n in ("clip_low", "clip_high", "warmup")]
     + [("ppo", n) for n in ("value_clip", "value_coef", "gamma", "gae_lambda")]
     + [("grpo", "resample_rounds"), ("sft", "warmup")],
 )
 def test_an_explicit_zero_is_kept(algorithm, name):
     """`value or default`, which takes a zero for nothing said."""
     extra = {"zero_spread": "resample"} if name == "resample_rounds" else {}
-    assert getattr(resolved(algorithm, **{name: KINDS[name](0)}, **extra), name) == 0
+    assert get(resolved(algorithm, **{name: KINDS[name](0)}, **extra), name) == 0
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_real_model_has_defaults_of_its_own(algorithm):
-    """A model of a billion weights that is trained with the learning rate of one of a million, or in fp32; a default of
-    the real model that is filled in where the algorithm takes no such option."""
-    options = resolve(RunOptions(algo=algorithm), small=False)
+    """A model of a billion weights that is trained with the learning rate of one of a million, or in fp32; a value that
+    the second reading of the command line loses."""
+    options = resolved(algorithm, small=False)
     assert options.lr < 1e-4
-    assert (options.dtype, options.gradient_checkpointing) == ("bf16", "yes")
+    assert (options.dtype, options.gradient_checkpointing) == ("bf16", True)
     assert options.max_new_tokens >= 256
-    assert (options.old_log_probs == "recompute") == (algorithm != "sft")
-    assert (options.critic_lr is None) == (algorithm != "ppo")
-    assert resolve(RunOptions(algo=algorithm, lr=0.5, dtype="fp32"), small=False).lr == 0.5
+    if algorithm != "sft":
+        assert options.old_log_probs == "recompute"
+    if algorithm == "ppo":
+        assert options.algorithm.critic_lr < 1e-4
+    given = resolved(algorithm, small=False, lr=0.5, dtype="fp32", gradient_checkpointing=False)
+    assert (given.lr, given.dtype, given.gradient_checkpointing) == (0.5, "fp32", False)
     assert resolved(algorithm).lr > 1e-4
 
 
 def test_what_is_given_goes_before_the_default():
     """A default that overrides the command line."""
-    given = {"prompts": 5, "lr": 0.5, "clip_low": 0.1, "whiten": "no", "kl_coef": 0.1, "kl_in": "loss"}
+    given = {"prompts": 5, "lr": 0.5, "clip_low": 0.1, "whiten": False, "kl_coef": 0.1, "kl_in": "loss"}
     options = resolved("ppo", **given, kl_estimator="k2")
-    assert {name: getattr(options, name) for name in given} == given
+    assert {name: get(options, name) for name in given} == given
+    assert resolved("sft", prompts=5).prompts == 5
+    assert (resolved("sft").prompts, resolved("sft").minibatches) == (64, 1)  # the file's own
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_config_json_gives_the_same_options_again(algorithm):
+    """A resumed run with other options than its first part; a damaged config.json that is taken."""
+    options = resolved(algorithm, seed=3)
+    record = asdict(options) | {"git_commit": "x"}
+    assert from_record(record) == options
+    for damage in ({"lr": -1.0}, {"algorithm": {"x": 1}}, {"lr": "x"}, {"algo": "x"}, {"slots": True}):
+        with pytest.raises(ValueError, match=next(iter(damage))):
+            from_record(record | damage)
+    del record["seed"]
+    with pytest.raises(ValueError, match="seed: missing"):
+        from_record(record)
 
 
 def test_the_run_directory_is_named_after_the_run():
@@ -227,18 +262,18 @@ def test_contradictions_are_refused(algorithm, given, words):
 def test_what_makes_sense_is_taken(algorithm, given):
     """A check that is too strict."""
     options = resolved(algorithm, **given)
-    assert {name: getattr(options, name) for name in given} == given
+    assert {name: get(options, name) for name in given} == given
 
 
 OUT_OF_RANGE = (
     (0, "steps prompts epochs minibatches microbatch_rows lora_rank max_new_tokens slots keep_checkpoints group_size"),
     (-1, "warmup eval_samples eval_every eval_problems threads checkpoint_every"),
     (-0.1, "clip_low clip_high kl_coef value_clip value_coef gamma gae_lambda target_kl"),
-    (0.0, "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"),
+    (0.0, "lr temperature max_grad_norm lora_alpha cpu_seconds"),
     (-1.0, "lr critic_lr temperature max_grad_norm lora_alpha cpu_seconds"),
     (float("nan"), "lr clip_low kl_coef gamma importance_cap temperature"),
     (float("inf"), "lr critic_lr temperature"),
-    ("x", "reward credit lr_schedule old_log_probs kl_estimator kl_in critic whiten lora_targets"),
+    ("x", "reward credit lr_schedule old_log_probs kl_estimator kl_in critic lora_targets"),
 )
 
 
@@ -271,7 +306,7 @@ def test_unknown_choices_are_refused(name, algorithm):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--algo sft --clip-low 0.1", ["--clip-low", "sft", "it is for grpo, gspo, rloo, ppo"]),
+        ("--algo sft --clip-low 0.1", ["--clip-low", "sft", "it is for rloo, grpo, gspo, ppo"]),
         ("--algo rloo --kl-weighted", ["--kl-weighted", "rloo", "it is for grpo, gspo, ppo"]),
         ("--algo grpo --kl-coef 0.1 --kl-estimator k1", ["kl-estimator k1", "kl-in reward"]),
         ("--algo gspo --importance-cap 2", ["--importance-cap", "--old-log-probs recompute"]),
@@ -291,20 +326,36 @@ def test_the_command_says_it_in_one_line(arguments, words, capsys, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_has_a_line_for_every_option(capsys):
-    """An option that --help leaves out or cannot print (a stray percent sign), or a help text of several lines."""
+def help_of(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
-        run.main(["--help"])
+        run.main(arguments)
     assert caught.value.code == 0
-    words = capsys.readouterr().out.split()
-    for item in fields(RunOptions):
-        assert flag_of(item.name) in words, item.name
-        assert item.metadata["help"].strip()
-        assert "\n" not in item.metadata["help"]
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_help_with_an_algorithm_has_a_line_for_every_option(algorithm, capsys):
+    """An option that --help leaves out or cannot print (a stray percent sign), or a help text of several lines."""
+    words = re.findall(r"--[\w-]+", help_of(["--algo", algorithm, "--help"], capsys))
+    assert set(words) >= flags_of(ALGORITHMS[algorithm])
+    for name, item in FIELDS.items():
+        assert item.metadata["help"].strip(), name
+        assert "\n" not in item.metadata["help"], name
+
+
+def test_help_alone_shows_what_everybody_needs(capsys):
+    """A wall of seventy options; algorithms that nobody finds."""
+    text = help_of(["--help"], capsys)
+    shown = {name for name in FIELDS if re.search(rf"^  {flag_of(name)}\b", text, re.MULTILINE)}
+    assert {"algo", "reward", "model", "data", "steps", "seed", "out", "resume", "dry_run"} <= shown
+    assert len(shown) <= 35
+    assert not shown & {item.name for m in ALGORITHMS.values() for item in options_of(m.Options)}
+    for name in ALGORITHMS:
+        assert re.search(rf"^  {name} +\w", text, re.MULTILINE), name
 
 
 def test_a_copied_critic_has_a_rate_of_its_own():
     """A whole model trained at an adapter's learning rate; a rate that was asked for and is not used."""
-    assert resolve(RunOptions(algo="ppo")).critic_lr == 1e-2
-    assert resolve(RunOptions(algo="ppo", critic="copy")).critic_lr == 2e-3
-    assert resolve(RunOptions(algo="ppo", critic="copy", critic_lr=5e-4)).critic_lr == 5e-4
+    assert resolved("ppo").algorithm.critic_lr == 1e-2
+    assert resolved("ppo", critic="copy").algorithm.critic_lr == 2e-3
+    assert resolved("ppo", critic="copy", critic_lr=5e-4).algorithm.critic_lr == 5e-4

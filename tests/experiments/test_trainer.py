@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +11,11 @@ from tqdm import tqdm
 from data.problems import Problem
 from experiments.report.run_directory import RunDirectory, cut_to
 from experiments.rollouts.metrics import length_metrics, reward_metrics
-from experiments.settings import RunOptions, resolve
-from experiments.trainer import ProblemOrder, Training
+from experiments.settings import ALGORITHMS
+from experiments.trainer import ProblemOrder, Trainer
 from rl.rollout import Rollout
+from sandbox import Stage, Task
+from sandbox.outcome import lost
 
 
 def problems(count):
@@ -63,8 +66,7 @@ def test_a_cursor_is_all_there_is_to_restore():
         order = ProblemOrder(problems(7), seed=5)
         for n in range(stop):
             order.take(1 + n % 4)
-        again = ProblemOrder(problems(7), seed=5)
-        again.cursor = order.cursor
+        again = ProblemOrder(problems(7), seed=5, cursor=order.cursor)
         assert [ids(again.take(3)) for _ in range(6)] == [ids(order.take(3)) for _ in range(6)]
 
 
@@ -94,8 +96,8 @@ def collect(monkeypatch, flat, *, zero_spread, prompts=3, count=30, rounds=8):
             for i in range(2)
         ]
 
-    monkeypatch.setattr(Training, "sample_and_judge", fake)
-    training = object.__new__(Training)  # what it collects with, and nothing else: no model, no judge
+    monkeypatch.setattr(Trainer, "sample_and_judge", fake)
+    training = object.__new__(Trainer)  # what it collects with, and nothing else: no model, no judge
     training.options = SimpleNamespace(
         prompts=prompts, group_size=2, zero_spread=zero_spread, resample_rounds=rounds, algo="grpo"
     )
@@ -110,10 +112,9 @@ def groups(rollouts):
     return found[::2]
 
 
-@pytest.mark.parametrize("zero_spread", ["keep", None])
-def test_keep_takes_all(zero_spread, monkeypatch):
-    """Groups dropped that nobody asked to drop; PPO, whose critic learns from all, has no such option."""
-    used, training, asked = collect(monkeypatch, lambda i: i % 2 == 0, zero_spread=zero_spread)
+def test_keep_takes_all(monkeypatch):
+    """Groups dropped that nobody asked to drop."""
+    used, training, asked = collect(monkeypatch, lambda i: i % 2 == 0, zero_spread="keep")
     assert len(asked) == 1
     assert groups(used) == asked[0]
     assert training.sampled == used
@@ -169,6 +170,10 @@ def test_a_step_of_flat_groups_only_is_a_step_all_the_same(zero_spread, monkeypa
 # metrics of a step -------------------------------------------------------------------------------------------
 
 
+def outcome(stage):
+    return replace(lost(Task("", ("",)), ""), stage=Stage[stage])
+
+
 def rollout(prompt, length, stage, reward, finish_reason="eos", findings=None, **components):
     components = components or {"staged": reward}
     return Rollout(
@@ -179,7 +184,7 @@ def rollout(prompt, length, stage, reward, finish_reason="eos", findings=None, *
         log_probs=[-1.0] * length,
         finish_reason=finish_reason,
         text="",
-        outcome={"stage": stage},
+        outcome=outcome(stage),
         findings=findings or {},
         reward=reward,
         components=components,
@@ -201,7 +206,7 @@ STEP = [  # three groups of three: all pass, all fail with spread, all fail with
 
 def test_reward_metrics_are_counts():
     """Groups that all pass counted with those that all fail, or a share of the wrong whole."""
-    metrics = reward_metrics(STEP, 3)
+    metrics = reward_metrics(STEP)
     rewards = [1, 1, 1, 0.7, 0.4, 0.2, 0, 0, 0]
     expected = {
         "reward": statistics.fmean(rewards),
@@ -229,7 +234,7 @@ def test_reward_metrics_are_counts():
 def test_a_group_that_half_passes_without_spread_is_neither():
     """Equal rewards taken for equal outcomes: with another reward a failure may be worth what a pass is."""
     step = [rollout(0, 2, "PASSED", 0.5), rollout(0, 2, "PARTIAL", 0.5)]
-    metrics = reward_metrics(step, 2)
+    metrics = reward_metrics(step)
     assert metrics["frac_reward_zero_std"] == 1
     assert metrics["frac_reward_zero_std/all_pass"] == metrics["frac_reward_zero_std/all_fail"] == 0
     assert metrics["frac_all_pass"] == metrics["frac_all_fail"] == 0
@@ -241,7 +246,7 @@ def test_each_component_has_its_own_mean_and_std():
         rollout(0, 2, "PASSED", 0.5, staged=1.0, style=-0.5),
         rollout(0, 2, "PASSED", 1.0, staged=1.0, style=0.0),
     ]
-    metrics = reward_metrics(step, 2)
+    metrics = reward_metrics(step)
     assert metrics["rewards/staged/mean"] == 1
     assert metrics["rewards/staged/std"] == 0
     assert metrics["rewards/style/mean"] == -0.25
@@ -258,7 +263,7 @@ def test_findings_are_counted_for_a_completion():
     }
     second = {"failed": "too large", "style": {"bug": 1}}
     step = [rollout(0, 2, "PASSED", 1.0, findings=findings) for findings in (first, second)]
-    found = {name: value for name, value in reward_metrics(step, 2).items() if name.startswith("findings/")}
+    found = {name: value for name, value in reward_metrics(step).items() if name.startswith("findings/")}
     assert found == {
         "findings/failed": 0.5,
         "findings/style/bug": 1.5,
@@ -270,7 +275,7 @@ def test_findings_are_counted_for_a_completion():
 
 def test_a_single_rollout_has_no_spread():
     """A standard deviation of one number: nan in a metrics file, or an error after hours."""
-    metrics = reward_metrics(STEP[:1], 1)
+    metrics = reward_metrics(STEP[:1])
     assert metrics["reward_std"] == metrics["rewards/staged/std"] == 0
 
 
@@ -396,9 +401,12 @@ def test_json_files_are_replaced_whole(tmp_path):
 
 def test_a_group_of_one_has_no_share_of_equal_groups():
     """PPO with one sample a problem, which would report that no group has any spread."""
-    rollouts = [Rollout(i, 0, [1], [2], [-0.1], "eos", "", outcome={"stage": "PASSED"}, reward=1.0) for i in range(3)]
-    assert not any(name.startswith("frac_") for name in reward_metrics(rollouts, 1))
-    assert reward_metrics(rollouts, 3)["frac_all_pass"] == 1.0
+
+    def rollouts(prompts):
+        return [Rollout(i, 0, [1], [2], [-0.1], "eos", "", outcome=outcome("PASSED"), reward=1.0) for i in prompts]
+
+    assert not any(name.startswith("frac_") for name in reward_metrics(rollouts([0, 1, 2])))
+    assert reward_metrics(rollouts([0, 0, 0]))["frac_all_pass"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -413,8 +421,9 @@ def test_a_group_of_one_has_no_share_of_equal_groups():
 )
 def test_a_gap_wider_than_the_clip_range_is_told(algorithm, old_log_probs, gap, warned, capsys):
     """GSPO on bf16 weights, whose clip then cuts what rounding has moved, without a word."""
-    training = object.__new__(Training)
-    training.options = resolve(RunOptions(algo=algorithm, old_log_probs=old_log_probs))
+    training = object.__new__(Trainer)
+    options = ALGORITHMS[algorithm].Options()
+    training.options = SimpleNamespace(algorithm=options, old_log_probs=old_log_probs)
     training.bar = tqdm(disable=True)
     training.warn_of_mismatch({} if gap is None else {"sampling/sampling_logp_difference/mean": gap})
     error = capsys.readouterr().err

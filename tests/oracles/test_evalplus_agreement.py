@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data.sets.evalplus import make_problems, read_records
+from data.sets.evalplus import make_problems, read_tasks
 from experiments.benchmarks import agreement as bench
 from experiments.inputs.expected import expected_outputs
 
@@ -16,7 +16,7 @@ def test_evalplus_says_the_same(mbppplus_file, tmp_path, monkeypatch):
     """An argument of another type, another expected output, another comparison, or base and plus inputs mixed up."""
     pytest.importorskip("evalplus", reason="install the extra: pip install -e '.[peers]'")
     monkeypatch.setenv("CODELADDER_CACHE", str(tmp_path))
-    records = [record for record in read_records(mbppplus_file) if record.number in TASKS]
+    records = [record for record in read_tasks(mbppplus_file) if record.number in TASKS]
     assert len(records) == len(TASKS)
     problems = make_problems(records, expected_outputs(mbppplus_file, records, slots=1))
     samples = [sample for pair in zip(records, problems, strict=True) for sample in bench.make_samples(*pair)]

@@ -7,7 +7,8 @@ import torch
 import transformers
 
 from rl.files.config import read_config
-from rl.model import load_model, pad_right, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import pad_right
 from rl.sample import sample
 
 SMALL = {

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rl import grpo, gspo, ppo, rloo, sft
+from rl import grpo, gspo, ppo, reinforce, rloo, sft
 from rl.critic import Critic
 from rl.learner import Learner, Settings
 from rl.lora import add_lora, lora_parameters, share_base
@@ -41,6 +41,8 @@ CASES = {  # algorithm, its options, the learner's settings
     "gspo": (gspo, {"clip_low": 0.05, "clip_high": 0.1}, {}),
     "gspo-token": (gspo, {"clip_low": 0.05, "clip_high": 0.1, "ratio_level": "token"}, {}),
     "gspo-token-kl": (gspo, KL | {"clip_low": 0.05, "clip_high": 0.1, "ratio_level": "token"}, {}),
+    "reinforce": (reinforce, {}, {}),
+    "reinforce-importance": (reinforce, {}, {"old_log_probs": "recompute", "importance_cap": CAP}),
     "rloo": (rloo, {}, {}),
     "rloo-kl": (rloo, KL, {}),
     "ppo": (ppo, {"gae_lambda": LAMBDA, "value_clip": VALUE_CLIP, "value_coef": 0.5}, {}),
@@ -71,8 +73,8 @@ def make_learner(algorithm, settings: dict) -> Learner:
     if algorithm is ppo:
         critic = Critic(model, "lora", rank=2, alpha=4)
         randomize([p for p in critic.parameters() if p.requires_grad], seed=4)
-    common = {"temperature": TEMPERATURE, "max_new_tokens": BUDGET, "mask_truncated": True, "critic_lr": 1e-3}
-    return Learner(model, Settings(lr=1e-3, steps=1, **common, **settings), reference, critic)
+    common = {"temperature": TEMPERATURE, "max_new_tokens": BUDGET, "mask_truncated": True}
+    return Learner(model, Settings(lr=1e-3, steps=1, **common, **settings), reference, critic, critic_lr=1e-3)
 
 
 def token_log_probs(model, rollout: Rollout) -> list[torch.Tensor]:
@@ -105,11 +107,11 @@ def capture(name: str) -> SimpleNamespace:
     """An algorithm's own loop, stopped where it hands its batch and its loss to the learner."""
     algorithm, changes, settings = CASES[name]
     learner = make_learner(algorithm, settings)
-    options = SimpleNamespace(**algorithm.DEFAULTS | changes, steps=1, group_size=GROUP)
+    options = algorithm.Options(**changes)
     rollouts = make_rollouts(learner.model, sampled=algorithm is not sft)
     step = SimpleNamespace(learner=learner, options=options, algorithm=algorithm)
 
-    def update(batch, loss, every_row=False, target_kl=0.0):
+    def update(batch, loss, options, every_row=False, target_kl=0.0):
         step.batch, step.loss, step.every_row = batch, loss, every_row
         learner.step += 1
         return {}
@@ -127,7 +129,8 @@ def gradient(step, batch=None, microbatch_rows: int = 8, every_row: bool | None 
     """Of the learner's minibatch: one long vector over all trained parameters, the critic's after the policy's."""
     learner = step.learner
     learner.settings = replace(learner.settings, microbatch_rows=microbatch_rows)
-    learner._backward(batch or step.batch, step.loss, step.every_row if every_row is None else every_row)
+    every_row = step.every_row if every_row is None else every_row
+    learner._backward(batch or step.batch, step.loss, step.options, every_row, fresh=True)
     return torch.cat([p.grad.flatten() for parameters in learner.trained.values() for p in parameters])
 
 
@@ -176,7 +179,9 @@ def test_padding_does_not_change_the_gradient(name):
         assert_same(gradient(step, padded, microbatch_rows=rows), gradient(step))
 
 
-@pytest.mark.parametrize("name", ["grpo", "grpo-token-mean", "grpo-constant", "gspo", "gspo-token", "rloo"])
+@pytest.mark.parametrize(
+    "name", ["grpo", "grpo-token-mean", "grpo-constant", "gspo", "gspo-token", "reinforce", "rloo"]
+)
 def test_a_longer_row_without_weight_does_not_change_the_gradient(name):
     """Rows padded to the length of one that has an advantage of zero, which else is not computed at all."""
     step = capture(name)
@@ -214,8 +219,10 @@ def test_gradient_is_the_equations(name):
 
 def branches(name: str) -> set[str]:
     """What must occur in a case, lest it prove little."""
-    if name == "sft":
+    if name in ("sft", "reinforce"):
         return set()
+    if name == "reinforce-importance":
+        return {"capped", "not capped"}
     if name == "grpo-importance":  # the old log-probabilities are recomputed, so no ratio but the weights
         return {"whole", "capped", "not capped"}
     value = {"value cut", "value whole"} if name.startswith("ppo") else set()
@@ -225,7 +232,7 @@ def branches(name: str) -> set[str]:
 def plain_penalties(step, i: int) -> list[float]:
     """beta times the log-ratio to the reference of each token, where the KL belongs into the reward."""
     rollout = step.batch.rollouts[i]
-    if not step.options.kl_coef or step.algorithm in (grpo, gspo):
+    if step.algorithm in (grpo, gspo, reinforce) or not step.options.kl_coef:
         return [0.0] * len(rollout.completion)
     with torch.no_grad():
         reference = token_log_probs(step.learner.reference, rollout)
@@ -245,6 +252,8 @@ def plain_advantages(step, penalties: list[list[float]]) -> list[list[float]]:
         group = rewards[:GROUP] if i < GROUP else rewards[GROUP:]
         if step.algorithm is rloo:
             advantage = reward - (sum(group) - reward) / (GROUP - 1)
+        elif step.algorithm is reinforce:
+            advantage = reward - statistics.mean(rewards)
         else:
             advantage = reward - statistics.mean(group)
             deviations = {"group": statistics.stdev(group) + 1e-4, "batch": statistics.stdev(rewards) + 1e-4, "none": 1}
@@ -270,6 +279,12 @@ def plain_loss(step, i: int, tokens: int, seen: set[str]) -> torch.Tensor:
         return -sum(log_probs) / tokens
 
     advantages = step.batch.advantages[i, :length].tolist()
+    if step.algorithm is reinforce:
+        weight = 1.0
+        if learner.settings.importance_cap:  # of the whole completion
+            weight = math.exp(sum(log_probs).item() - sum(rollout.log_probs))
+            seen.add("capped" if weight > CAP else "not capped")
+        return -min(weight, CAP) * advantages[0] * sum(log_probs) / 8
     old, weights = rollout.log_probs, [1.0] * length
     if learner.settings.old_log_probs == "recompute":
         old = [value.item() for value in log_probs]

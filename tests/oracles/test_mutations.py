@@ -9,12 +9,12 @@ import inspect
 import math
 import statistics
 import types
+from dataclasses import fields
 
 import pytest
 import torch
 
-from rl import critic, grpo, gspo, kl, ppo, rloo, sft
-from rl import loss as normalizer
+from rl import critic, grpo, gspo, kl, loss, ppo, reinforce, rloo, sft
 from rl.loss import Totals
 from rl.rollout import Batch, Rollout
 
@@ -55,6 +55,13 @@ def batch(seed, rows=6, width=5, spread=0.4):
 
 def mask_of(lengths, width=5):
     return torch.tensor([[float(t < length) for t in range(width)] for length in lengths], dtype=torch.float64)
+
+
+def data_of(old, advantages, lengths, importance=1.0, reference=None, **more):
+    """A batch of tensors only."""
+    mask = mask_of(lengths)
+    weights = torch.full_like(old, importance) if importance != 1 else None
+    return Batch([], mask, mask, old, old, weights=weights, ref_log_probs=reference, advantages=advantages, **more)
 
 
 def totals_of(lengths):
@@ -144,30 +151,28 @@ class FixedLearner:
         loss_mask[2] = 0.0  # a truncated row, masked out: its reward still counts in the baseline
         self.batch = Batch(rollouts, mask, loss_mask, old + 9.0, old, torch.full_like(mask, 1.5), reference)
         self.step, self.state, self.critic = 0, {}, FixedCritic(self.new.detach())
+        self.settings = types.SimpleNamespace(steps=2)
 
-    def prepare(self, rollouts, importance_level="token"):
-        self.importance_level = importance_level
+    def prepare(self, rollouts, sequence_weights=False):
+        self.sequence_weights = sequence_weights
         return self.batch
 
     def values(self, data):
         return data.old_log_probs + self.critic.bias
 
-    def update(self, data, loss, *, every_row=False, target_kl=0.0):
+    def update(self, data, loss, options, *, every_row=False, target_kl=0.0):
         self.every_row, self.target_kl, self.step = every_row, target_kl, self.step + 1
-        self.loss, _ = loss(self.new, data, totals_of(self.lengths))
+        self.loss, _ = loss(self.new, data, totals_of(self.lengths), options)
         return {}
 
 
 def loop(module, **options):
     """Two equal steps of the module's `train`; and a function from advantages to what the plain losses take."""
     learner = FixedLearner()
-    own = {"clip_low": 0.03, "clip_high": 0.08, "kl_coef": 0.5, "target_kl": 0.7, "steps": 2, "group_size": 3}
-    module.train(
-        learner,
-        lambda step: None,
-        lambda data, metrics: None,
-        types.SimpleNamespace(**module.DEFAULTS | own | options),
-    )
+    own = {"clip_low": 0.03, "clip_high": 0.08, "kl_coef": 0.5, "target_kl": 0.7}
+    taken = {item.name for item in fields(module.Options)}
+    chosen = module.Options(**{name: value for name, value in (own | options).items() if name in taken})
+    module.train(learner, lambda step: None, lambda data, metrics: None, chosen)
     counted = [int(row.sum()) for row in learner.batch.loss_mask]
 
     def inputs(advantages):
@@ -271,7 +276,10 @@ def read(options):
 
 def grpo_oracle(module):
     for scale in ("none", "group", "batch"):
-        check_advantages(lambda rewards, scale=scale: module.group_advantages(rewards, scale), scale)
+        check_advantages(lambda rewards, scale=scale: module.group_advantages(rewards, scale)[0], scale)
+        divided, divisor = module.group_advantages(torch.tensor(REWARDS), scale)
+        centred = module.group_advantages(torch.tensor(REWARDS), "none")[0]
+        assert (divided * divisor).flatten().tolist() == pytest.approx(centred.flatten().tolist(), abs=1e-6)
     for seed, name in enumerate(("sequence-mean", "token-mean", "constant", "sequence-mean")):
         beta, weighted, importance = (0.0, 0.3, 0.3, 0.3)[seed], seed == 3, 1.5 if seed == 1 else 1.0
         new, old, reference, advantages, lengths = batch(seed)
@@ -279,21 +287,10 @@ def grpo_oracle(module):
         value, gradient, cut = plain_grpo(
             new, old, reference, advantages, lengths, totals, name, beta=beta, weighted=weighted, importance=importance
         )
-        loss, metrics = module.policy_loss(
-            new,
-            old,
-            advantages,
-            mask_of(lengths),
-            totals,
-            clip_low=LOW,
-            clip_high=HIGH,
-            normalizer=name,
-            weights=torch.full_like(old, importance) if importance != 1 else None,
-            ref_log_probs=reference,
-            kl_coef=beta,
-            kl_weighted=weighted,
-        )
-        check(loss, new, value, gradient)
+        data = data_of(old, advantages, lengths, importance, reference)
+        options = module.Options(LOW, HIGH, loss_normalizer=name, kl_coef=beta, kl_weighted=weighted)
+        found, metrics = module.policy_loss(new, data, totals, options)
+        check(found, new, value, gradient)
         without_kl = plain_grpo(new, old, reference, advantages, lengths, totals, name, importance=importance)
         close(metrics["policy_loss"], without_kl[0])
         close(metrics["clip_ratio/low_mean"], cut["low"] / totals.tokens)
@@ -320,20 +317,10 @@ def gspo_oracle(module):
             value, gradient, cut = plain_gspo(
                 new, old, reference, advantages, lengths, totals, level, low=0.05, beta=beta, importance=importance
             )
-            loss, _ = module.policy_loss(
-                new,
-                old,
-                advantages,
-                mask_of(lengths),
-                totals,
-                clip_low=0.05,
-                clip_high=HIGH,
-                level=level,
-                weights=torch.full_like(old, importance) if importance != 1 else None,
-                ref_log_probs=reference,
-                kl_coef=beta,
-            )
-            check(loss, new, value, gradient)
+            data = data_of(old, advantages, lengths, importance, reference)
+            options = module.Options(0.05, HIGH, ratio_level=level, kl_coef=beta)
+            found, metrics = module.policy_loss(new, data, totals, options)
+            check(found, new, value, gradient)
             total = {side: total[side] + cut[side] for side in total}
         assert min(total.values()) > 0
     for place in ("reward", "loss"):
@@ -343,7 +330,7 @@ def gspo_oracle(module):
         check(learner.loss, learner.new, value, gradient)
         assert learner.every_row == (place == "loss")
     # The published range (section 5.1), which is also the default.
-    assert (module.DEFAULTS["clip_low"], module.DEFAULTS["clip_high"]) == (3e-4, 4e-4)
+    assert (module.Options().clip_low, module.Options().clip_high) == (3e-4, 4e-4)
 
 
 def rloo_oracle(module):
@@ -353,17 +340,9 @@ def rloo_oracle(module):
         new, old, _, advantages, lengths = batch(seed, spread=0.2)
         totals, importance = totals_of(lengths), 1.5 if seed == 2 else 1.0
         value, gradient, cut = plain_rloo(new, old, advantages, lengths, totals, importance=importance)
-        loss, metrics = module.policy_loss(
-            new,
-            old,
-            advantages,
-            mask_of(lengths),
-            totals,
-            clip_low=LOW,
-            clip_high=HIGH,
-            weights=torch.full_like(old, importance) if importance != 1 else None,
-        )
-        check(loss, new, value, gradient)
+        data = data_of(old, advantages, lengths, importance)
+        found, metrics = module.policy_loss(new, data, totals, module.Options(LOW, HIGH))
+        check(found, new, value, gradient)
         close(metrics["clip_ratio/low_mean"], cut["low"] / totals.rows)
         close(metrics["clip_ratio/high_mean"], cut["high"] / totals.rows)
         total = {side: total[side] + cut[side] for side in total}
@@ -372,7 +351,7 @@ def rloo_oracle(module):
     advantages = expected_advantages("rloo", learner.batch, beta=0.5, estimator="k1")
     new, old, _, *rest = expected(advantages)
     check(learner.loss, learner.new, *plain_rloo(new, old, *rest, **LOOP)[:2])
-    assert learner.importance_level == "sequence"
+    assert learner.sequence_weights
 
 
 def ppo_oracle(module):
@@ -411,21 +390,20 @@ def ppo_oracle(module):
             gradient[i, t] = (v - target) / totals.tokens if plain_is_larger else 0.0
             cut += not plain_is_larger
         assert cut > 0
-        loss, metrics = module.value_loss(new, old, returns, mask, totals, value_clip=0.3)
-        check(loss, new, value, gradient)
+        data = data_of(old, rewards, lengths, values=old, returns=returns)
+        found, metrics = module.value_loss(new, data, totals, 0.3)
+        check(found, new, value, gradient)
         close(metrics["value_clip_ratio"], cut / totals.tokens)
 
         # policy loss: a mean over all tokens
         value, gradient, _ = plain_grpo(new, old, old, rewards, lengths, totals, "token-mean")
-        loss, _ = module.policy_loss(
-            new, old, rewards, mask, totals, clip_low=LOW, clip_high=HIGH, normalizer="token-mean"
-        )
-        check(loss, new, value, gradient)
+        found, _ = module.policy_loss(new, data, totals, module.Options(LOW, HIGH))
+        check(found, new, value, gradient)
 
     # the loop: gamma = lambda = 1, so an advantage is the reward to go without the value
     for place in ("reward", "loss"):
         learner, expected = loop(
-            module, kl_in=place, kl_estimator="k3", whiten="no", gae_lambda=1.0, value_coef=2.0, value_clip=0.3
+            module, kl_in=place, kl_estimator="k3", whiten=False, gae_lambda=1.0, value_coef=2.0, value_clip=0.3
         )
         data, value_errors, totals_to_go = learner.batch, 0.0, []
         old_values, values = learner.values(data), learner.critic()
@@ -467,13 +445,14 @@ def critic_oracle(module):
 def kl_oracle(module):
     for seed in range(2):
         new, old, reference, _, lengths = batch(seed)
-        mask = mask_of(lengths)
         for estimator in ("k1", "k2", "k3"):
             for weighted in (False, True):
+                options = grpo.Options(kl_coef=0.1, kl_estimator=estimator, kl_weighted=weighted)
                 if estimator == "k1" and not weighted:
                     with pytest.raises(ValueError, match="expected gradient is zero"):
-                        module.in_loss(estimator, new, old, reference, weighted)
+                        module.check(options)
                     continue
+                module.check(options)
                 value, gradient = 0.0, {}
                 for i in range(new.shape[0]):
                     for t in range(new.shape[1]):
@@ -481,8 +460,10 @@ def kl_oracle(module):
                         ratio = math.exp((new[i, t] - old[i, t]).item())
                         value += ratio * penalty if weighted else penalty
                         gradient[i, t] = ratio * (penalty + slope) if weighted else slope
-                check(module.in_loss(estimator, new, old, reference, weighted).sum(), new, value, gradient)
-            penalty, metrics = module.in_reward(estimator, new, reference, mask)
+                data = data_of(old, None, lengths, reference=reference)
+                check(module.in_loss(new, data, options).sum(), new, value, gradient)
+            rewarded = data_of(new, None, lengths, reference=reference)
+            penalty, metrics = module.in_reward(rewarded, estimator)
             assert not penalty.requires_grad
             total = 0.0
             for i, length in enumerate(lengths):
@@ -491,6 +472,11 @@ def kl_oracle(module):
                     close(penalty[i, t].item(), expected)
                     total += expected
             close(metrics["kl"], total / sum(lengths))
+            rewarded.rollouts = [Rollout(i // 3, i % 3, [3], [4], [], "eos", "", reward=i / 4) for i in range(6)]
+            found, _ = module.penalized_rewards(rewarded, estimator, 0.5)
+            rows = [i / 4 - 0.5 * penalty[i].sum().item() for i in range(6)]
+            close(found.flatten().tolist(), rows)
+            assert found.shape == (2, 3)
     for value, error in ((6.6, 0.1), (5.4, -0.1), (60.0, 0.2), (-6.0, -0.2)):
         close(module.adapt_coefficient(0.1, value, 6.0, 64, 1000), 0.1 * (1 + error * 64 / 1000))
 
@@ -499,8 +485,8 @@ def sft_oracle(module):
     new, _, _, _, lengths = batch(0)
     real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
     tokens = totals_of(lengths).tokens
-    loss = module.completion_loss(new, mask_of(lengths), totals_of(lengths))
-    check(loss, new, -sum(new[i, t].item() for i, t in real) / tokens, dict.fromkeys(real, -1 / tokens))
+    found, _ = module.completion_loss(new, data_of(new, None, lengths), totals_of(lengths), module.Options())
+    check(found, new, -sum(new[i, t].item() for i, t in real) / tokens, dict.fromkeys(real, -1 / tokens))
     learner, expected = loop(module)
     new, _, _, _, lengths, totals = expected(torch.zeros_like(learner.batch.mask))
     real = [(i, t) for i, length in enumerate(lengths) for t in range(length)]
@@ -509,7 +495,37 @@ def sft_oracle(module):
     assert learner.every_row
 
 
-def normalizer_oracle(module):
+def reinforce_oracle(module):
+    learner, expected = loop(module)
+    rewards = [rollout.reward for rollout in learner.batch.rollouts]
+    advantages = [reward - sum(rewards) / 6 for reward in rewards]
+    new, _, _, _, lengths, totals = expected(None)
+    value, gradient = 0.0, {}
+    for i, length in enumerate(lengths):
+        for t in range(length):
+            gradient[i, t] = -1.5 * advantages[i] / totals.rows  # 1.5: the importance weight
+            value += gradient[i, t] * new[i, t].item()
+    check(learner.loss, learner.new, value, gradient)
+    assert learner.sequence_weights
+    assert not learner.every_row
+    with pytest.raises(ValueError, match="one optimizer step"):
+        module.Options().check(types.SimpleNamespace(minibatches=1, epochs=2))
+
+
+def loss_oracle(module):
+    """What the algorithms share: the clipped loss, and what they all divide by."""
+    for seed, name in enumerate(module.NORMALIZERS):
+        new, old, reference, advantages, lengths = batch(seed)
+        totals, importance = totals_of(lengths), 1.5 if seed == 1 else 1.0
+        value, gradient, cut = plain_grpo(new, old, reference, advantages, lengths, totals, name, importance=importance)
+        data = data_of(old, advantages, lengths, importance)
+        found, metrics = module.clipped_loss(new, data, totals, LOW, HIGH, name)
+        check(found, new, value, gradient)
+        close(metrics["policy_loss"], value)
+        for side in ("low", "high"):
+            close(metrics[f"clip_ratio/{side}_mean"], cut[side] / totals.tokens)
+        close(metrics["clip_ratio/region_mean"], (cut["low"] + cut["high"]) / totals.tokens)
+        assert seed > 0 or min(cut.values()) > 0
     new, _, _, _, lengths = batch(0)
     lengths = [*lengths[:-1], 0]  # the last row is masked out, and still counts as a row
     for name in module.NORMALIZERS:
@@ -525,137 +541,149 @@ ORACLES = {
     grpo: grpo_oracle,
     gspo: gspo_oracle,
     rloo: rloo_oracle,
+    reinforce: reinforce_oracle,
     ppo: ppo_oracle,
     critic: critic_oracle,
     kl: kl_oracle,
     sft: sft_oracle,
-    normalizer: normalizer_oracle,
+    loss: loss_oracle,
 }
 
 # What an oracle raises when numbers differ, or a ValueError fails to come. A mutant that merely crashes is no proof.
 NOTICED = (AssertionError, pytest.fail.Exception)
 
 # module, a piece of its source that stands there once, what is put in its place
-RATIO = "torch.exp(log_probs - old_log_probs)"
 MINIMUM = "torch.minimum(ratio * advantages, clipped * advantages)"
-CLAMP = "ratio.clamp(1 - clip_low, 1 + clip_high)"
+RATIO = "torch.exp(log_probs - batch.old_log_probs)"
+CLAMP = "ratio.clamp(1 - low, 1 + high)"
+LOW_HIGH, HIGH_LOW = "options.clip_low, options.clip_high", "options.clip_high, options.clip_low"
+KL_SHARE = "normalize(penalty, batch.loss_mask, totals, options.loss_normalizer)"
+SQUARES = "(torch.maximum(plain_error, clipped_error) * batch.loss_mask)"
+KL_IN_LOSS = "estimate(options.kl_estimator, log_probs, batch.ref_log_probs)"
+KL_TERM = "loss = loss + options.kl_coef * normalize(penalty"
+LOG_S = "row_mean(log_probs - batch.old_log_probs, mask)[:, None]"
+LOG_S_IT = "log_ratio.detach() + log_probs - log_probs.detach()"
+MEAN_A = "row_mean(advantages, mask)[:, None]"
+LOG_W = "(log_probs - batch.old_log_probs).detach() * mask"
+SCORE = "(batch.advantages * (log_probs - log_probs.detach()) * mask)"
+CLIPPED_VALUES = "torch.clamp(values, batch.values - value_clip, batch.values + value_clip)"
+NEXT_VALUE = "values[:, t + 1] if t + 1 < values.shape[1] else 0.0"
+EXPLAINED = "1 - (returns - values).var() / returns.var()"
 MUTATIONS = [
-    # GRPO, and with it the policy loss of PPO
-    (grpo, "per_token = -torch.minimum", "per_token = torch.minimum"),
-    (grpo, MINIMUM, MINIMUM.replace("minimum", "maximum")),
-    (grpo, MINIMUM, "clipped * advantages"),
-    (grpo, MINIMUM, "ratio * advantages"),
-    (grpo, MINIMUM, "(torch.minimum(ratio, clipped) * advantages)"),
-    (grpo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
-    (grpo, CLAMP, "ratio.clamp(min=1 - clip_low)"),
-    (grpo, CLAMP, "ratio.clamp(max=1 + clip_high)"),
-    (grpo, RATIO, "torch.exp(old_log_probs - log_probs)"),
-    (grpo, RATIO, "torch.exp(log_probs - old_log_probs).detach()"),
-    (grpo, RATIO, "torch.exp(log_probs - log_probs.detach())"),
-    (grpo, RATIO, "(1 + log_probs - old_log_probs)"),
-    (grpo, "normalize(per_token, mask, totals, normalizer)", "normalize(per_token, mask, totals, 'token-mean')"),
-    (grpo, "normalize(per_token, mask, totals, normalizer)", "per_token.mean()"),
-    (grpo, "(ratio < 1 - clip_low) & (advantages < 0)", "(ratio < 1 - clip_low) & (advantages > 0)"),
-    (grpo, "(advantages > 0) & mask.bool()", "(advantages > 0)"),
-    (grpo, "loss = loss + kl_coef * normalize(penalty", "loss = loss - kl_coef * normalize(penalty"),
-    (grpo, "loss = loss + kl_coef * normalize(penalty", "loss = loss + kl_coef * normalize(penalty.detach()"),
-    (
-        grpo,
-        "kl_coef * normalize(penalty, mask, totals, normalizer)",
-        "kl_coef * (penalty * mask).sum() / totals.tokens",
-    ),
-    (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "ref_log_probs, old_log_probs, log_probs, False)"),
-    (grpo, "log_probs, old_log_probs, ref_log_probs, kl_weighted)", "log_probs, old_log_probs, old_log_probs, False)"),
-    (grpo, "per_token = per_token * weights", "per_token = per_token"),
+    # the clipped loss of GRPO and PPO
+    (loss, "per_token = -torch.minimum", "per_token = torch.minimum"),
+    (loss, MINIMUM, MINIMUM.replace("minimum", "maximum")),
+    (loss, MINIMUM, "clipped * advantages"),
+    (loss, MINIMUM, "ratio * advantages"),
+    (loss, MINIMUM, "(torch.minimum(ratio, clipped) * advantages)"),
+    (loss, CLAMP, "ratio.clamp(1 - high, 1 + low)"),
+    (loss, CLAMP, "ratio.clamp(min=1 - low)"),
+    (loss, CLAMP, "ratio.clamp(max=1 + high)"),
+    (loss, RATIO, "torch.exp(batch.old_log_probs - log_probs)"),
+    (loss, RATIO, RATIO + ".detach()"),
+    (loss, RATIO, "torch.exp(log_probs - log_probs.detach())"),
+    (loss, RATIO, "(1 + log_probs - batch.old_log_probs)"),
+    (loss, "normalize(per_token, mask, totals, normalizer)", "normalize(per_token, mask, totals, 'token-mean')"),
+    (loss, "normalize(per_token, mask, totals, normalizer)", "per_token.mean()"),
+    (loss, "(ratio < 1 - low) & (advantages < 0)", "(ratio < 1 - low) & (advantages > 0)"),
+    (loss, "(advantages > 0) & mask.bool()", "(advantages > 0)"),
+    (loss, "(too_low | too_high).sum()", "(too_low & too_high).sum()"),
+    (loss, "per_token = per_token * batch.weights", "per_token = per_token"),
+    # what they all divide by
+    (loss, ".sum() / totals.rows", ".mean()"),
+    (loss, "/ lengths.where(lengths > 0, 1)", "/ lengths"),
+    (loss, "(per_token * mask).sum(dim=1) /", "per_token.sum(dim=1) /"),
+    (loss, "(per_token * mask).sum() / totals.tokens", "(per_token * mask).sum() / mask.numel()"),
+    (loss, "(totals.rows * totals.budget)", "(totals.rows * mask.shape[1])"),
+    (loss, "lengths = mask.sum(dim=1)", "lengths = mask.sum(dim=1).max()"),
+    # GRPO
+    (grpo, LOW_HIGH, HIGH_LOW),
+    (grpo, "options.clip_high, options.loss_normalizer)", "options.clip_high, 'token-mean')"),
+    (grpo, KL_TERM, KL_TERM.replace("loss +", "loss -")),
+    (grpo, KL_TERM, KL_TERM + ".detach()"),
+    (grpo, KL_SHARE, "(penalty * batch.loss_mask).sum() / totals.tokens"),
+    (grpo, "normalize(penalty, batch.loss_mask", "normalize(penalty, batch.mask"),
+    (grpo, "kl.in_loss(log_probs, batch, options)", "kl.in_loss(log_probs.detach(), batch, options)"),
+    (grpo, 'options.kl_coef and options.kl_in == "loss"', "options.kl_coef"),
     (grpo, "rewards - rewards.mean(dim=1, keepdim=True)", "rewards - rewards.mean()"),
     (grpo, "rewards - rewards.mean(dim=1, keepdim=True)", "rewards.mean(dim=1, keepdim=True) - rewards"),
     (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.std(dim=1, keepdim=True, correction=0)"),
     (grpo, "rewards.std(dim=1, keepdim=True)", "rewards.var(dim=1, keepdim=True)"),
     (grpo, "(rewards.std() + 1e-4)", "(rewards.std(dim=1, keepdim=True) + 1e-4)"),
-    (
-        grpo,
-        "torch.where(spread, centered / reward_scale(rewards, scale), 0.0)",
-        "centered / reward_scale(rewards, scale)",
-    ),
-    (grpo, "clip_low=options.clip_low,", "clip_low=options.clip_high,"),
-    (grpo, "batch.loss_mask,", "batch.mask,"),
-    (grpo, "            batch.old_log_probs,\n", "            batch.sampled_log_probs,\n"),
-    (grpo, "weights=batch.weights", "weights=None"),
-    (grpo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
-    (grpo, "penalty.sum(dim=1).view_as(rewards)", "penalty.mean(dim=1).view_as(rewards)"),
-    (grpo, "kl_coef=kl_in_loss", "kl_coef=options.kl_coef"),
-    (grpo, "every_row=kl_in_loss > 0", "every_row=False"),
+    (grpo, "torch.where(spread, centered / divisor, 0.0)", "centered / divisor"),
+    (grpo, "0.0), divisor", "0.0), divisor * 2"),
+    (grpo, "beta = 0.0 if in_loss else options.kl_coef", "beta = options.kl_coef"),
+    (grpo, "beta = 0.0 if in_loss else options.kl_coef", "beta = 0.0"),
+    (grpo, "beta = 0.0 if in_loss else options.kl_coef", "beta = 0.0 if in_loss else -options.kl_coef"),
+    (grpo, "every_row=in_loss", "every_row=False"),
+    (grpo, "token_advantages(advantages, scale, batch)", "token_advantages(rewards, scale, batch)"),
     # GSPO
     (gspo, "per_token = -torch.minimum", "per_token = torch.minimum"),
     (gspo, MINIMUM, MINIMUM.replace("minimum", "maximum")),
     (gspo, MINIMUM, "(clipped * advantages)"),
-    (gspo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
-    (gspo, "(log_probs - old_log_probs) * mask", "(old_log_probs - log_probs) * mask"),
-    (gspo, "(log_probs - old_log_probs) * mask", "(log_probs - old_log_probs)"),
-    (
-        gspo,
-        "(log_probs - old_log_probs) * mask).sum(dim=1, keepdim=True) / lengths",
-        "(log_probs - old_log_probs) * mask)",
-    ),
-    (gspo, "mask).sum(dim=1, keepdim=True) / lengths  # log s_i", "mask).sum(dim=1, keepdim=True)  # log s_i"),
-    (gspo, "mask).sum(dim=1, keepdim=True) / lengths  # log s_i", "mask).mean(dim=1, keepdim=True)  # log s_i"),
-    (gspo, "(advantages * mask).sum(dim=1, keepdim=True) / lengths", "advantages[:, :1]"),
-    (gspo, "(advantages * mask).sum(dim=1, keepdim=True) / lengths", "advantages.mean(dim=1, keepdim=True)"),
-    (gspo, 'per_token, mask, totals, "sequence-mean"', 'per_token, mask, totals, "token-mean"'),
-    (gspo, '"clip_low": 3e-4', '"clip_low": 4e-4'),
-    (gspo, "per_token = per_token * weights", "per_token = per_token"),
-    (gspo, "loss = loss + kl_coef * normalize(penalty", "loss = loss - kl_coef * normalize(penalty"),
-    (gspo, "clip_high=options.clip_high,", "clip_high=options.clip_low,"),
-    (gspo, "batch.loss_mask,", "batch.mask,"),
-    (gspo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
-    (gspo, "weights=batch.weights", "weights=None"),
+    (gspo, "ratio.clamp(low, high)", "ratio.clamp(2 - high, 2 - low)"),
+    (gspo, LOG_S, "row_mean(batch.old_log_probs - log_probs, mask)[:, None]"),
+    (gspo, LOG_S, "row_mean(log_probs - batch.old_log_probs, torch.ones_like(mask))[:, None]"),
+    (gspo, LOG_S, "(log_probs - batch.old_log_probs) * mask"),
+    (gspo, LOG_S, "((log_probs - batch.old_log_probs) * mask).sum(dim=1, keepdim=True)"),
+    (gspo, LOG_S, "((log_probs - batch.old_log_probs) * mask).mean(dim=1, keepdim=True)"),
+    (gspo, MEAN_A, "advantages[:, :1]"),
+    (gspo, MEAN_A, "advantages.mean(dim=1, keepdim=True)"),
+    (gspo, "loss = row_mean(per_token, mask).sum() / totals.rows", "loss = (per_token * mask).sum() / totals.tokens"),
+    (gspo, "option(3e-4,", "option(4e-4,"),
+    (gspo, "per_token = per_token * batch.weights", "per_token = per_token"),
+    (gspo, KL_TERM, KL_TERM.replace("loss +", "loss -")),
+    (gspo, 'options.kl_coef and options.kl_in == "loss"', "options.kl_coef"),
+    (gspo, "1 + options.clip_high", "1 + options.clip_low"),
+    (gspo, "batch.loss_mask, 1 -", "batch.mask, 1 -"),
+    (gspo, "beta = 0.0 if in_loss else options.kl_coef", "beta = -options.kl_coef"),
+    (gspo, "every_row=in_loss", "every_row=False"),
     # GSPO-token
-    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio + log_probs - log_probs.detach()"),
-    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.detach() + log_probs - old_log_probs"),
-    (
-        gspo,
-        "log_ratio.detach() + log_probs - log_probs.detach()",
-        "log_ratio.detach() - log_probs + log_probs.detach()",
-    ),
-    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_ratio.expand_as(mask)"),
-    (gspo, "log_ratio.detach() + log_probs - log_probs.detach()", "log_probs - log_probs.detach()"),
+    (gspo, LOG_S_IT, "log_ratio + log_probs - log_probs.detach()"),
+    (gspo, LOG_S_IT, "log_ratio.detach() + log_probs - batch.old_log_probs"),
+    (gspo, LOG_S_IT, "log_ratio.detach() - log_probs + log_probs.detach()"),
+    (gspo, LOG_S_IT, "log_ratio.expand_as(mask)"),
+    (gspo, LOG_S_IT, "log_probs - log_probs.detach()"),
     # RLOO
     (rloo, "loss = -surrogate.sum()", "loss = surrogate.sum()"),
     (rloo, "surrogate.sum() / totals.rows", "surrogate.sum() / totals.tokens"),
-    (rloo, "(log_probs - old_log_probs).detach() * mask", "(old_log_probs - log_probs).detach() * mask"),
-    (rloo, "(log_probs - old_log_probs).detach() * mask", "(log_probs - old_log_probs).detach()"),
-    (rloo, "(log_probs - old_log_probs).detach() * mask", "(log_probs - old_log_probs) * mask"),
-    (rloo, "detach() * mask).sum(dim=1))  # w_i", "detach() * mask).sum(dim=1) / lengths)  # w_i"),
-    (rloo, "(advantages * (log_probs - log_probs.detach()) * mask)", "(advantages * (log_probs - log_probs.detach()))"),
-    (
-        rloo,
-        "(advantages * (log_probs - log_probs.detach()) * mask)",
-        "(mean[:, None] * (log_probs - log_probs.detach()) * mask)",
-    ),
-    (
-        rloo,
-        "(advantages * (log_probs - log_probs.detach()) * mask)",
-        "(advantages * (log_probs - old_log_probs) * mask)",
-    ),
-    (rloo, "(advantages * mask).sum(dim=1) / lengths.where(lengths > 0, 1)", "advantages[:, 0]"),
-    (rloo, "(ratio < 1 - clip_low) & (mean < 0)", "(ratio < 1 - clip_low) & (mean > 0)"),
-    (rloo, "(ratio > 1 + clip_high) & (mean > 0)", "(ratio > 1 + clip_high)"),
+    (rloo, LOG_W, "(batch.old_log_probs - log_probs).detach() * mask"),
+    (rloo, LOG_W, "(log_probs - batch.old_log_probs).detach()"),
+    (rloo, LOG_W, "(log_probs - batch.old_log_probs) * mask"),
+    (rloo, "detach() * mask).sum(dim=1))  # w_i", "detach() * mask).sum(dim=1) / mask.sum(dim=1))  # w_i"),
+    (rloo, SCORE, "(batch.advantages * (log_probs - log_probs.detach()))"),
+    (rloo, SCORE, "(mean[:, None] * (log_probs - log_probs.detach()) * mask)"),
+    (rloo, SCORE, "(batch.advantages * (log_probs - batch.old_log_probs) * mask)"),
+    (rloo, "row_mean(batch.advantages, mask)", "batch.advantages[:, 0]"),
+    (rloo, "(ratio < low) & (mean < 0)", "(ratio < low) & (mean > 0)"),
+    (rloo, "(ratio > high) & (mean > 0)", "(ratio > high)"),
     (rloo, "too_low | too_high, clipped", "too_low, clipped"),
     (rloo, "torch.where(too_low | too_high, clipped, ratio * (mean + score))", "ratio * (mean + score)"),
-    (rloo, CLAMP, "ratio.clamp(1 - clip_high, 1 + clip_low)"),
+    (rloo, "ratio.clamp(low, high)", "ratio.clamp(2 - high, 2 - low)"),
     (rloo, "ratio * (mean + score)", "ratio * mean + score"),
-    (rloo, "surrogate = surrogate * weights[:, 0]", "pass"),
+    (rloo, "surrogate = surrogate * batch.weights[:, 0]", "pass"),
     (rloo, "/ (group_size - 1)", "/ group_size"),
     (rloo, "rewards.sum(dim=1, keepdim=True) - rewards)", "rewards.sum(dim=1, keepdim=True))"),
     (rloo, "torch.where(spread, rewards - others, 0.0)", "torch.where(spread, others - rewards, 0.0)"),
     (rloo, "torch.where(spread, rewards - others, 0.0)", "rewards - others"),
-    (rloo, "clip_high=options.clip_high,", "clip_high=options.clip_low,"),
-    (rloo, "rewards = rewards - options.kl_coef", "rewards = rewards + options.kl_coef"),
-    (rloo, "batch.loss_mask,", "batch.mask,"),
-    (rloo, 'importance_level="sequence"', 'importance_level="token"'),
+    (rloo, "1 + options.clip_high", "1 + options.clip_low"),
+    (rloo, "options.kl_estimator, options.kl_coef)", "options.kl_estimator, -options.kl_coef)"),
+    (rloo, "batch.loss_mask, 1 -", "batch.mask, 1 -"),
+    (rloo, "sequence_weights=True", "sequence_weights=False"),
+    # REINFORCE
+    (reinforce, "per_token = -batch.advantages", "per_token = batch.advantages"),
+    (reinforce, "log_probs * batch.loss_mask", "log_probs"),
+    (reinforce, "log_probs * batch.loss_mask", "log_probs * batch.mask"),
+    (reinforce, "per_token.sum() / totals.rows", "per_token.sum() / totals.tokens"),
+    (reinforce, "per_token = per_token * batch.weights", "per_token = per_token"),
+    (reinforce, "rewards - rewards.mean()", "rewards - rewards.mean(dim=1, keepdim=True)"),
+    (reinforce, "rewards - rewards.mean()", "rewards.mean() - rewards"),
+    (reinforce, "rewards - rewards.mean()", "rewards"),
+    (reinforce, "sequence_weights=True", "sequence_weights=False"),
+    (reinforce, "run.minibatches * run.epochs > 1", "run.minibatches > 1"),
     # PPO: advantages, the critic's loss, and which policy loss it takes
-    (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, t]"),
-    (ppo, "values[:, t + 1] if t + 1 < values.shape[1] else 0.0", "values[:, min(t + 1, values.shape[1] - 1)]"),
+    (ppo, NEXT_VALUE, "values[:, t]"),
+    (ppo, NEXT_VALUE, "values[:, min(t + 1, values.shape[1] - 1)]"),
     (ppo, "gamma * next_value - values[:, t]", "gamma * next_value + values[:, t]"),
     (ppo, "gamma * next_value - values[:, t]", "next_value - values[:, t]"),
     (ppo, "delta + gamma * gae_lambda * later", "delta + gae_lambda * later"),
@@ -672,41 +700,28 @@ MUTATIONS = [
     (ppo, "torch.maximum(plain_error, clipped_error)", "torch.minimum(plain_error, clipped_error)"),
     (ppo, "torch.maximum(plain_error, clipped_error)", "clipped_error"),
     (ppo, "torch.maximum(plain_error, clipped_error)", "plain_error"),
-    (
-        ppo,
-        "torch.clamp(values, old_values - value_clip, old_values + value_clip)",
-        "torch.clamp(values, -value_clip, value_clip)",
-    ),
-    (
-        ppo,
-        "torch.clamp(values, old_values - value_clip, old_values + value_clip)",
-        "torch.clamp(values, returns - value_clip, returns + value_clip)",
-    ),
-    (
-        ppo,
-        "(torch.maximum(plain_error, clipped_error) * mask).sum()",
-        "torch.maximum(plain_error, clipped_error).sum()",
-    ),
+    (ppo, CLIPPED_VALUES, "torch.clamp(values, -value_clip, value_clip)"),
+    (ppo, CLIPPED_VALUES, "torch.clamp(values, batch.returns - value_clip, batch.returns + value_clip)"),
+    (ppo, SQUARES, "torch.maximum(plain_error, clipped_error)"),
+    (ppo, SQUARES, "(torch.maximum(plain_error, clipped_error) * batch.mask)"),
     (ppo, "loss = 0.5 * ", "loss = "),
-    (ppo, "mask).sum() / totals.tokens\n", "mask).sum() / totals.rows\n"),
+    (ppo, "batch.loss_mask).sum() / totals.tokens\n", "batch.loss_mask).sum() / totals.rows\n"),
     (ppo, "(clipped_error > plain_error)", "(clipped_error < plain_error)"),
-    (
-        ppo,
-        "from rl.grpo import policy_loss",
-        "from rl.gspo import policy_loss as sequence_loss\n"
-        "def policy_loss(*tensors, normalizer, **options): return sequence_loss(*tensors, **options)\n",
-    ),
-    (ppo, "policy + options.value_coef * critic", "policy - options.value_coef * critic"),
-    (ppo, "rewards - beta * penalty, beta", "rewards + beta * penalty, beta"),
-    (ppo, 'normalizer="token-mean"', 'normalizer="sequence-mean"'),
-    (ppo, "batch.returns, batch.loss_mask", "batch.values, batch.loss_mask"),
+    (ppo, 'options.clip_high, "token-mean")', 'options.clip_high, "sequence-mean")'),
+    (ppo, LOW_HIGH, HIGH_LOW),
+    (ppo, KL_TERM, KL_TERM.replace("loss +", "loss -")),
+    (ppo, "policy + options.value_coef * value", "policy - options.value_coef * value"),
+    (ppo, "rewards - beta * penalty", "rewards + beta * penalty"),
+    (ppo, 'batch.loss_mask, totals, "token-mean")', 'batch.loss_mask, totals, "sequence-mean")'),
+    (ppo, "(values - batch.returns) ** 2", "(values - batch.values) ** 2"),
     (ppo, "every_row=True", "every_row=False"),
     (ppo, "target_kl=options.target_kl", "target_kl=0.0"),
     (ppo, "learner.step == 0", "True"),
     (ppo, "center(float(rewards.sum(dim=1).mean()))", "center(float(rewards.mean()))"),
-    (critic, "1 - (returns - values).var() / returns.var()", "(returns - values).var() / returns.var()"),
-    (critic, "1 - (returns - values).var() / returns.var()", "1 - (returns - values).var() / values.var()"),
-    (critic, "1 - (returns - values).var() / returns.var()", "1 - (returns - values).square().mean() / returns.var()"),
+    (ppo, 'not options.kl_coef or options.kl_in != "reward"', "not options.kl_coef"),
+    (critic, EXPLAINED, "(returns - values).var() / returns.var()"),
+    (critic, EXPLAINED, "1 - (returns - values).var() / values.var()"),
+    (critic, EXPLAINED, "1 - (returns - values).square().mean() / returns.var()"),
     (critic, "values[mask.bool()], returns[mask.bool()]", "values * mask, returns * mask"),
     (critic, "<= 1e-5 *", "< 0 *"),
     # KL
@@ -718,13 +733,17 @@ MUTATIONS = [
     (kl, "torch.expm1(log_r) - log_r", "torch.expm1(log_r) + log_r"),
     (kl, "torch.expm1(log_r) - log_r", "torch.expm1(-log_r) + log_r"),
     (kl, "torch.expm1(log_r) - log_r", "torch.expm1(log_r)"),
-    (kl, RATIO, "torch.exp(old_log_probs - log_probs)"),
+    (kl, RATIO, "torch.exp(batch.old_log_probs - log_probs)"),
     (kl, RATIO, RATIO + ".detach()"),
     (kl, "penalty * torch.exp", "penalty.detach() * torch.exp"),
-    (kl, 'estimator == "k1" and not weighted', 'estimator == "k1" and weighted'),
-    (kl, "ref_log_probs).detach() * mask", "ref_log_probs) * mask"),
-    (kl, "ref_log_probs).detach() * mask", "ref_log_probs).detach()"),
-    (kl, "penalty.sum() / mask.sum()", "penalty.mean()"),
+    (kl, '"k1" and not options.kl_weighted', '"k1" and options.kl_weighted'),
+    (kl, KL_IN_LOSS, "estimate(options.kl_estimator, batch.ref_log_probs, log_probs)"),
+    (kl, KL_IN_LOSS, "estimate(options.kl_estimator, log_probs, batch.old_log_probs)"),
+    (kl, "ref_log_probs).detach() * batch.mask", "ref_log_probs) * batch.mask"),
+    (kl, "ref_log_probs).detach() * batch.mask", "ref_log_probs).detach()"),
+    (kl, "penalty.sum() / batch.mask.sum()", "penalty.mean()"),
+    (kl, "rewards - coefficient * penalty", "rewards + coefficient * penalty"),
+    (kl, "penalty.sum(dim=1).view_as(rewards)", "penalty.mean(dim=1).view_as(rewards)"),
     (kl, "kl / target - 1.0", "1.0 - kl / target"),
     (kl, "kl / target - 1.0", "target / kl - 1.0"),
     (kl, "-0.2), 0.2)", "-0.2), 1.0)"),
@@ -733,18 +752,11 @@ MUTATIONS = [
     (sft, "normalize(-log_probs", "normalize(log_probs"),
     (sft, '"token-mean")', '"sequence-mean")'),
     (sft, '"token-mean")', '"constant")'),
-    (sft, "normalize(-log_probs, mask", "normalize(-log_probs, torch.ones_like(mask)"),
-    (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, :-1], mask[:, 1:]"),
-    (sft, "normalize(-log_probs, mask", "normalize(-log_probs[:, 1:], mask[:, 1:]"),
-    (sft, "log_probs, batch.loss_mask, totals", "log_probs, batch.mask, totals"),
+    (sft, "normalize(-log_probs, batch.loss_mask", "normalize(-log_probs, torch.ones_like(batch.mask)"),
+    (sft, "normalize(-log_probs, batch.loss_mask", "normalize(-log_probs[:, :-1], batch.loss_mask[:, 1:]"),
+    (sft, "normalize(-log_probs, batch.loss_mask", "normalize(-log_probs[:, 1:], batch.loss_mask[:, 1:]"),
+    (sft, "normalize(-log_probs, batch.loss_mask", "normalize(-log_probs, batch.mask"),
     (sft, "every_row=True", "every_row=False"),
-    # what they all divide by
-    (normalizer, "lengths.where(lengths > 0, 1)).sum() / totals.rows", "lengths.where(lengths > 0, 1)).mean()"),
-    (normalizer, "/ lengths.where(lengths > 0, 1)", "/ lengths"),
-    (normalizer, "((per_token * mask).sum(dim=1) /", "(per_token.sum(dim=1) /"),
-    (normalizer, ".sum() / totals.tokens", ".sum() / mask.numel()"),
-    (normalizer, "(totals.rows * totals.budget)", "(totals.rows * mask.shape[1])"),
-    (normalizer, "lengths = mask.sum(dim=1)", "lengths = mask.sum(dim=1).max()"),
 ]
 
 

@@ -13,8 +13,9 @@ import statistics
 import pytest
 import torch
 
-from rl import grpo, gspo, ppo, rloo
+from rl import grpo, gspo, ppo, reinforce, rloo
 from rl.loss import Totals
+from rl.rollout import Batch
 
 SEQUENCES = torch.tensor(list(itertools.product(range(3), range(3))))  # (9, 2)
 PROMPTS, LENGTH = 2, 2
@@ -64,29 +65,31 @@ def spread(advantages, log_probs):
     return advantages.reshape(-1, 1).expand_as(log_probs)
 
 
+def batch_of(log_probs, advantages):
+    """Samples of the current policy, without padding: both (rows, 2)."""
+    mask, old = torch.ones_like(log_probs), log_probs.detach()
+    return Batch([], mask, mask, old, old, advantages=advantages)
+
+
 def grpo_loss(scale="none", normalizer="sequence-mean"):
     def loss_of(log_probs, rewards, groups, totals):
-        advantages = spread(grpo.group_advantages(rewards, scale), log_probs)
-        return grpo.policy_loss(
-            log_probs, log_probs.detach(), advantages, torch.ones_like(log_probs), totals, normalizer=normalizer
-        )[0]
+        data = batch_of(log_probs, spread(grpo.group_advantages(rewards, scale)[0], log_probs))
+        return grpo.policy_loss(log_probs, data, totals, grpo.Options(loss_normalizer=normalizer))[0]
 
     return loss_of
 
 
 def gspo_loss(level):
     def loss_of(log_probs, rewards, groups, totals):
-        advantages = spread(grpo.group_advantages(rewards, "none"), log_probs)
-        return gspo.policy_loss(
-            log_probs, log_probs.detach(), advantages, torch.ones_like(log_probs), totals, level=level
-        )[0]
+        data = batch_of(log_probs, spread(grpo.group_advantages(rewards, "none")[0], log_probs))
+        return gspo.policy_loss(log_probs, data, totals, gspo.Options(ratio_level=level))[0]
 
     return loss_of
 
 
 def rloo_loss(log_probs, rewards, groups, totals):
-    advantages = spread(rloo.leave_one_out_advantages(rewards), log_probs)
-    return rloo.policy_loss(log_probs, log_probs.detach(), advantages, torch.ones_like(log_probs), totals)[0]
+    data = batch_of(log_probs, spread(rloo.leave_one_out_advantages(rewards), log_probs))
+    return rloo.policy_loss(log_probs, data, totals, rloo.Options())[0]
 
 
 def ppo_loss(log_probs, rewards, groups, totals):
@@ -97,7 +100,7 @@ def ppo_loss(log_probs, rewards, groups, totals):
     mask = torch.ones_like(log_probs)
     on_last_token = torch.stack([torch.zeros_like(rewards.flatten()), rewards.flatten()], dim=1)
     advantages, _ = ppo.generalized_advantages(on_last_token, values, mask, 1.0, 1.0)
-    return ppo.policy_loss(log_probs, log_probs.detach(), advantages, mask, totals, normalizer="token-mean")[0]
+    return ppo.policy_loss(log_probs, batch_of(log_probs, advantages), totals, ppo.Options())[0]
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -121,6 +124,29 @@ def test_expected_gradient_is_that_of_the_expected_reward(loss_of, factor, size)
     found, exact = expected_gradient(loss_of, size), exact_gradient()
     assert cosine(found, exact) >= 0.9999
     torch.testing.assert_close(found, factor(size) * exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_expected_gradient_of_reinforce_is_the_exact_one_less_the_baselines_own_share(size):
+    """A baseline of the group, one without the sample itself, or one that bends the gradient.
+
+    All batches of `size` sequences of each prompt are enumerated, as the baseline is the mean of both prompts' rewards.
+    In closed form: of the B rows' R_i - 1/B sum_j R_j, only R_i - R_i / B depends on row i, so (B - 1)/B of the
+    gradient is left; and 1/2 of a mean over two prompts.
+    """
+    rows = PROMPTS * size
+    policy, prompt = POLICY.clone().requires_grad_(), torch.arange(rows) // size
+    batches = torch.tensor(list(itertools.product(range(9), repeat=rows)))  # (9 ** rows, rows)
+    log_probs = torch.stack([sequence_log_probs(logits) for logits in policy])[prompt, batches]  # (.., rows, 2)
+    probability = log_probs.detach().sum(dim=(1, 2)).exp()  # of each batch
+    advantages = [reinforce.batch_advantages(r.view(PROMPTS, size)).flatten() for r in REWARDS[prompt, batches]]
+    table = log_probs.detach().view(-1, LENGTH).requires_grad_()
+    data = batch_of(table, spread(torch.stack(advantages), table))
+    loss, _ = reinforce.policy_loss(table, data, Totals(rows, rows * LENGTH, LENGTH), reinforce.Options())
+    (inner,) = torch.autograd.grad(loss, table)
+    outer = (log_probs * inner.view_as(log_probs) * probability[:, None, None]).sum()
+    (found,) = torch.autograd.grad(-outer, policy)
+    torch.testing.assert_close(found, (rows - 1) / rows / 2 * exact_gradient(), rtol=0, atol=1e-12)
 
 
 def lengths_of_bias(scale, size, policy=POLICY, rewards=REWARDS):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rl import grpo, gspo, kl, rloo
 from rl.loss import Totals
+from rl.rollout import Batch, Rollout
 
 trl = pytest.importorskip("trl", reason="install the extra: pip install -e '.[peers]'")
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")  # TRL's use of transformers
@@ -114,8 +115,10 @@ def trl_loss(trainer, case: Case, advantages: Tensor, rows=slice(None)) -> tuple
     return loss.detach(), gradient, {name: values[-1] for name, values in trainer._metrics["train"].items()}
 
 
-def our_loss(policy_loss, case: Case, **options) -> tuple[Tensor, Tensor, dict]:
-    loss, metrics = policy_loss(case.log_probs(), case.old, case.advantages, case.mask, case.totals, **options)
+def our_loss(algorithm, case: Case, weights=None, **options) -> tuple[Tensor, Tensor, dict]:
+    data = Batch([], torch.ones_like(case.mask), case.mask, case.old + 9, case.old, weights, case.reference)
+    data.advantages = case.advantages
+    loss, metrics = algorithm.policy_loss(case.log_probs(), data, case.totals, algorithm.Options(**options))
     (gradient,) = torch.autograd.grad(loss, case.logits)
     return loss.detach(), gradient, metrics
 
@@ -163,12 +166,11 @@ def test_grpo_loss_is_trls(tmp_path, loss_type, per_token, penalty):
     assert_every_branch(*token_log_ratio(case), 0.2, 0.28)
     theirs = trl_loss(trainer, case, case.advantages if per_token else case.advantages[:, 0])
     ours = our_loss(
-        grpo.policy_loss,
+        grpo,
         case,
         clip_low=0.2,
         clip_high=0.28,
-        normalizer=LOSS_TYPES[loss_type],
-        ref_log_probs=case.reference,
+        loss_normalizer=LOSS_TYPES[loss_type],
         kl_coef=trainer.beta,
         kl_weighted=trainer.args.use_bias_correction_kl,
     )
@@ -186,11 +188,10 @@ def test_grpo_loss_with_importance_weights_is_trls(tmp_path, loss_type):
     case = make_case(1, noise=0.4)
     assert_every_branch(*token_log_ratio(case), 0.2, 0.2)
     theirs = trl_loss(trainer, case, case.advantages[:, 0])
-    options = {"ref_log_probs": case.reference, "kl_coef": 0.3, "kl_weighted": True}
-    options |= {"clip_high": 0.2, "normalizer": LOSS_TYPES[loss_type]}
-    ours = our_loss(grpo.policy_loss, case, weights=case.weights, **options)
+    options = {"kl_coef": 0.3, "kl_weighted": True, "clip_high": 0.2, "loss_normalizer": LOSS_TYPES[loss_type]}
+    ours = our_loss(grpo, case, weights=case.weights, **options)
     assert_same(ours, theirs, names=["clip_ratio/low_mean", "clip_ratio/high_mean", "kl"])
-    assert not torch.allclose(ours[1], our_loss(grpo.policy_loss, case, **options)[1])
+    assert not torch.allclose(ours[1], our_loss(grpo, case, **options)[1])
 
 
 @pytest.mark.parametrize("loss_type", LOSS_TYPES)
@@ -201,15 +202,8 @@ def test_grpo_loss_with_masked_rows_is_trls(tmp_path, loss_type):
     case = make_case(2, noise=0.4, masked_rows=[0, 7, 8])
     assert_every_branch(*token_log_ratio(case), 0.2, 0.2)
     theirs = trl_loss(trainer, case, case.advantages[:, 0])
-    ours = our_loss(
-        grpo.policy_loss,
-        case,
-        clip_high=0.2,
-        normalizer=LOSS_TYPES[loss_type],
-        ref_log_probs=case.reference,
-        kl_coef=0.3,
-        kl_weighted=True,
-    )
+    options = {"kl_coef": 0.3, "kl_weighted": True, "clip_high": 0.2, "loss_normalizer": LOSS_TYPES[loss_type]}
+    ours = our_loss(grpo, case, **options)
     assert_same(ours, theirs, names=["clip_ratio/low_mean", "clip_ratio/high_mean", "kl"])
     assert (ours[1][[0, 7, 8]] == 0).all()
 
@@ -222,7 +216,7 @@ def test_trls_accumulated_microbatches_are_our_step(tmp_path, loss_type):
     case = make_case(3, noise=0.4, masked_rows=[1])
     assert case.mask[:8].sum() != case.mask[8:].sum()
     halves = [trl_loss(trainer, case, case.advantages[:, 0], rows) for rows in (slice(0, 8), slice(8, 16))]
-    ours = our_loss(grpo.policy_loss, case, clip_high=0.2, normalizer=LOSS_TYPES[loss_type])
+    ours = our_loss(grpo, case, clip_high=0.2, loss_normalizer=LOSS_TYPES[loss_type])
     torch.testing.assert_close(ours[1], halves[0][1] + halves[1][1], rtol=1e-11, atol=1e-13)
 
 
@@ -233,7 +227,7 @@ def test_gspo_loss_is_trls(tmp_path, level, extra):
 
     TRL has the sequence level only; with one advantage a row, GSPO-token has its value and its gradient.
     """
-    low, high = gspo.DEFAULTS["clip_low"], gspo.DEFAULTS["clip_high"]
+    low, high = gspo.Options().clip_low, gspo.Options().clip_high
     trainer = make_trainer(
         tmp_path,
         "GRPO",
@@ -247,14 +241,14 @@ def test_gspo_loss_is_trls(tmp_path, level, extra):
     options = {}
     if extra == "kl":
         trainer.beta, trainer.args.use_bias_correction_kl = 0.3, False  # TRL weights by s_i, ours by the token's ratio
-        options = {"ref_log_probs": case.reference, "kl_coef": 0.3}
+        options = {"kl_coef": 0.3}
     if extra == "weights":
         trainer.use_vllm, trainer.vllm_importance_sampling_correction = True, True
         if level == "token":  # a weight that differs from token to token weighs other gradients than s_i's
             case.weights = case.weights[:, :1].expand_as(case.mask)
         options = {"weights": case.weights}
     theirs = trl_loss(trainer, case, case.advantages[:, 0])
-    ours = our_loss(gspo.policy_loss, case, level=level, **options)
+    ours = our_loss(gspo, case, ratio_level=level, **options)
     assert_same(ours, theirs)
     if extra == "kl":
         assert_same(ours, theirs, names=["kl"])
@@ -266,7 +260,7 @@ def test_gspo_token_value_is_trls_for_an_advantage_per_token(tmp_path):
     case = make_case(5, noise=0.2, per_token=True, rows=32)
     assert_every_branch(*sequence_log_ratio(case, mean=True), 0.05, 0.05)
     theirs = trl_loss(trainer, case, case.advantages)
-    ours = our_loss(gspo.policy_loss, case, level="token", clip_low=0.05, clip_high=0.05)
+    ours = our_loss(gspo, case, ratio_level="token", clip_low=0.05, clip_high=0.05)
     torch.testing.assert_close(ours[0], theirs[0], rtol=1e-11, atol=1e-13)
 
 
@@ -277,7 +271,7 @@ def test_rloo_loss_is_trls(tmp_path):
         case = make_case(seed, noise=0.2, rows=32)
         assert_every_branch(*sequence_log_ratio(case, mean=False), 0.2, 0.28)
         theirs = trl_loss(trainer, case, case.advantages[:, 0])
-        assert_same(our_loss(rloo.policy_loss, case, clip_low=0.2, clip_high=0.28), theirs)
+        assert_same(our_loss(rloo, case, clip_low=0.2, clip_high=0.28), theirs)
 
 
 def test_rloo_loss_with_masked_rows_has_trls_gradient(tmp_path):
@@ -289,7 +283,7 @@ def test_rloo_loss_with_masked_rows_has_trls_gradient(tmp_path):
     case = make_case(6, noise=0.2, rows=32, masked_rows=[0, 9])
     assert_every_branch(*sequence_log_ratio(case, mean=False), 0.2, 0.2)
     theirs = trl_loss(trainer, case, case.advantages[:, 0])
-    ours = our_loss(rloo.policy_loss, case)
+    ours = our_loss(rloo, case)
     constant = -case.advantages[[0, 9], 0].sum() / 32
     assert_same((ours[0] + constant, *ours[1:]), theirs)
 
@@ -336,7 +330,7 @@ def test_group_advantages_are_trls(tmp_path, scale):
     assert (rewards[2] != rewards[2].mean()).all()  # the trap is real
     trainer = make_trainer(tmp_path, "GRPO", rewards.flatten().tolist(), GROUP, scale_rewards=scale)
     theirs = trl_advantages(trainer, make_completions()[0])
-    ours = grpo.group_advantages(rewards, scale)
+    ours, _ = grpo.group_advantages(rewards, scale)
     assert ours[SPREAD].abs().min() > 1e-3
     torch.testing.assert_close(ours[SPREAD], theirs[SPREAD], rtol=1e-5, atol=0)
     assert (ours[EQUAL] == 0).all()
@@ -367,8 +361,13 @@ def test_leave_one_out_advantages_with_kl_in_the_reward_are_trls(tmp_path):
         None,
     )
     theirs = trl_advantages(trainer, completions)
-    penalty, metrics = kl.in_reward("k1", old, reference, mask)  # (B, T)
-    ours = rloo.leave_one_out_advantages(rewards - 0.3 * penalty.sum(dim=1).view_as(rewards))
+    rollouts = [
+        Rollout(i // GROUP, i % GROUP, [2, 3], completion, [], "eos", "", reward=reward)
+        for i, (completion, reward) in enumerate(zip(completions, rewards.flatten().tolist(), strict=True))
+    ]
+    data = Batch(rollouts, mask, mask, old + 9, old, ref_log_probs=reference)
+    penalized, metrics = kl.penalized_rewards(data, "k1", 0.3)  # (N, G)
+    ours = rloo.leave_one_out_advantages(penalized)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8)
     assert metrics["kl"] == pytest.approx(trainer._metrics["train"]["kl"][-1], rel=1e-6)
     assert (ours[EQUAL] != 0).all()  # the KL alone makes a difference

@@ -14,8 +14,8 @@ import tempfile
 import pytest
 
 from data.problems import Problem
-from data.prompts import extract_program
-from experiments.rollouts.judge import make_task
+from data.programs import extract_program
+from experiments.inputs.tasks import make_task
 from rewards import expression, language
 from rewards.answer import Answer
 from rewards.linters.pool import Analyst

@@ -11,19 +11,20 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from rl import grpo, gspo, ppo, rloo
+from rl import grpo, gspo, ppo, reinforce, rloo
 from rl.credit import (
     decode,
-    leading_spaces,
+    dense_rewards,
     limit_charges,
     mask_tokens,
     scale_losses,
     spread_spans,
     token_advantages,
-    token_bytes,
+    token_values,
 )
+from rl.files.token_bytes import leading_spaces, token_bytes
 from rl.loss import Totals
-from rl.rollout import Rollout, dense_rewards, make_batch, reward_table, token_values
+from rl.rollout import Rollout, make_batch, reward_table
 
 TINY = Path(__file__).parents[2] / "data" / "tiny"
 
@@ -334,14 +335,12 @@ def test_a_bad_completion_frees_its_other_tokens_but_does_not_pay_them():
     rewards = [0.0, 0.25, 1.0, 0.75]
     rollouts = [rollout(len(row) or 2, r, row) for row, r in zip(rows, rewards, strict=True)]
     other_group = [rollout(2, r, [-3.0, 0.0], group=1) for r in (-5.0, -4.0, -5.0, -5.0)]
-    limit_charges(rollouts + other_group, 4)
+    limit_charges(rollouts + other_group)
     assert [r.token_rewards for r in rollouts] == [[-0.375, 0, 0, -0.125], [0, -0.25, 0], [-3, 0], []]
     assert [r.token_rewards for r in other_group] == [[-0.25, 0], [-3, 0], [-0.25, 0], [-0.25, 0]]
-    table, mask = reward_table(rollouts, 4), make_batch(rollouts).mask
     for scale in grpo.SCALES:
-        found = token_advantages(
-            grpo.group_advantages(table, scale), grpo.reward_scale(table, scale), rollouts, mask
-        ).tolist()
+        advantages, divisor = grpo.group_advantages(reward_table(rollouts), scale)
+        found = token_advantages(advantages, divisor, make_batch(rollouts)).tolist()
         assert found[0][1:3] == pytest.approx([0, 0], abs=1e-6)
         assert found[1][0] == pytest.approx(found[1][2], abs=1e-6)
         assert found[1][0] == pytest.approx(0, abs=1e-6)
@@ -367,6 +366,13 @@ def make_rollouts(rewards=REWARDS):
     return rollouts
 
 
+def double_batch(rollouts):
+    """Its masks in float64, and with them the advantages."""
+    batch = make_batch(rollouts)
+    batch.mask = batch.mask.double()
+    return batch
+
+
 def plain(advantages, scales, rollouts):
     """A_it by the equation at the top of rl/credit.py, one number at a time."""
     table = []
@@ -386,18 +392,17 @@ def cut(tensor):
 def test_token_advantages_equal_a_plain_loop_and_keep_their_mean():
     """What is located added to the advantage in place of moved, not scaled as the rewards are, or of another row."""
     rollouts, generator = make_rollouts(), torch.Generator().manual_seed(1)
-    mask = make_batch(rollouts).mask.double()
     advantages = torch.randn(2, 3, generator=generator, dtype=torch.float64)
     advantages[0, 1] = 0.0  # one that is at its group's mean: its group learns all the same
     for scale in (1.0, torch.tensor([[0.3], [2.5]], dtype=torch.float64)):
         scales = (torch.ones(2, 3) * scale).flatten().tolist()
-        found = cut(token_advantages(advantages, scale, rollouts, mask))
+        found = cut(token_advantages(advantages, scale, double_batch(rollouts)))
         for row, expected in zip(found, plain(advantages.flatten().tolist(), scales, rollouts), strict=True):
             assert row == pytest.approx(expected, rel=1e-12, abs=1e-12)
         uncredited = make_rollouts()
         for r in uncredited:
             r.token_weights = []
-        kept = cut(token_advantages(advantages, scale, uncredited, mask))
+        kept = cut(token_advantages(advantages, scale, double_batch(uncredited)))
         assert [sum(row) / len(row) for row in kept] == pytest.approx(advantages.flatten().tolist(), abs=1e-12)
     assert len(set(kept[1] + kept[2])) == 6  # they do differ from token to token
 
@@ -405,9 +410,10 @@ def test_token_advantages_equal_a_plain_loop_and_keep_their_mean():
 def test_a_group_without_spread_stays_at_exactly_zero():
     """A group whose samples are all as good trained on where their losses stand; 0.7's round-off among them."""
     rollouts = make_rollouts([0.7] * 3 + [0.0, 1.0, 1.0])
-    rewards, mask = reward_table(rollouts, 3), make_batch(rollouts).mask
-    for advantages in (grpo.group_advantages(rewards), rloo.leave_one_out_advantages(rewards)):
-        found = token_advantages(advantages, grpo.reward_scale(rewards, "group"), rollouts, mask)
+    rewards = reward_table(rollouts)
+    of_grpo, scale = grpo.group_advantages(rewards, "group")
+    for advantages in (of_grpo, rloo.leave_one_out_advantages(rewards)):
+        found = token_advantages(advantages, scale, make_batch(rollouts))
         assert (found[:3] == 0).all()
         assert (found[3:] != 0).any(dim=1).all()
 
@@ -417,10 +423,10 @@ def test_rollouts_that_locate_nothing_have_one_advantage_bit_for_bit():
     rollouts = make_rollouts()
     for i, r in enumerate(rollouts):
         r.token_rewards, r.token_weights = ([], []) if i % 2 else ([0.0] * LENGTHS[i], [1.0] * LENGTHS[i])
-    mask = make_batch(rollouts).mask
+    batch = make_batch(rollouts)
     advantages = torch.randn(2, 3, generator=torch.Generator().manual_seed(2))
-    found = token_advantages(advantages, torch.tensor([[0.3], [0.7]]), rollouts, mask)
-    assert found.numpy().tobytes() == (advantages.flatten()[:, None] * mask).numpy().tobytes()
+    found = token_advantages(advantages, torch.tensor([[0.3], [0.7]]), batch)
+    assert found.numpy().tobytes() == (advantages.flatten()[:, None] * batch.mask).numpy().tobytes()
     last = dense_rewards(rollouts)
     assert cut(last) == [[0.0] * (n - 1) + [reward] for n, reward in zip(LENGTHS, REWARDS, strict=True)]
 
@@ -430,7 +436,7 @@ def test_a_row_of_another_length_is_an_error(name):
     """A row that is one token short: every number would stand at the wrong token."""
     wrong = [rollout(2), rollout(3, **{name: [0.5, 0.5]})]
     with pytest.raises(ValueError, match=f"prompt 0: {name}: 2 numbers for 3 tokens"):
-        token_advantages(torch.ones(1, 2), 1.0, wrong, make_batch(wrong).mask)
+        token_advantages(torch.ones(1, 2), 1.0, make_batch(wrong))
     with pytest.raises(ValueError, match=name):
         token_values(wrong, name, 0.0)
 
@@ -450,26 +456,25 @@ class FixedLearner:
 
     def __init__(self):
         self.batch, self.critic = make_batch(make_rollouts()), FixedCritic()
-        self.step, self.state = 0, {}
+        self.step, self.state, self.settings = 0, {}, SimpleNamespace(steps=1)
         self.new = self.batch.old_log_probs.clone().requires_grad_()
 
-    def prepare(self, rollouts, importance_level="token"):
+    def prepare(self, rollouts, sequence_weights=False):
         return self.batch
 
     def values(self, batch):
         return 0.25 * batch.mask
 
-    def update(self, batch, loss, **_):
+    def update(self, batch, loss, options, **_):
         self.step += 1
-        value, _ = loss(self.new, batch, Totals(6, sum(LENGTHS), 4))
+        value, _ = loss(self.new, batch, Totals(6, sum(LENGTHS), 4), options)
         (self.gradient,) = torch.autograd.grad(value, self.new)
         return {}
 
 
 def run(algorithm, **options):
     learner = FixedLearner()
-    chosen = SimpleNamespace(**algorithm.DEFAULTS | {"steps": 1, "group_size": 3} | options)
-    algorithm.train(learner, lambda step: None, lambda batch, metrics: None, chosen)
+    algorithm.train(learner, lambda step: None, lambda batch, metrics: None, algorithm.Options(**options))
     return learner
 
 
@@ -514,6 +519,16 @@ def test_loops_of_groups_take_the_credit(algorithm, options):
     check_no_credit_no_gradient(learner)
 
 
+def test_reinforce_takes_the_credit():
+    """A group of equal rewards left out, though its rewards differ from the batch's mean, or a row's mean of credit."""
+    learner = run(reinforce)
+    advantages = [reward - statistics.mean(REWARDS) for reward in REWARDS]
+    expected = plain(advantages, [1.0] * 6, learner.batch.rollouts)
+    close(cut(learner.batch.advantages), expected)
+    close(cut(learner.gradient), [[-a / 6 for a in row] for row in expected])
+    check_no_credit_no_gradient(learner)
+
+
 def test_at_sequence_level_gspo_averages_over_the_row():
     """What the documentation says of it: nothing is moved, and the mean of the shares is a factor."""
     learner = run(gspo)
@@ -524,7 +539,7 @@ def test_at_sequence_level_gspo_averages_over_the_row():
         assert gradient[i] == pytest.approx([-sum(row) / len(row) / len(row) / 6] * len(row), abs=1e-6)
 
 
-@pytest.mark.parametrize("whiten", ["no", "yes"])
+@pytest.mark.parametrize("whiten", [False, True])
 def test_ppo_takes_located_rewards_and_the_shares_of_advantages(whiten):
     """A part of the reward that is paid twice or not at all; shares taken before whitening, which then undoes them."""
     learner = run(ppo, gae_lambda=1.0, whiten=whiten)
@@ -535,7 +550,7 @@ def test_ppo_takes_located_rewards_and_the_shares_of_advantages(whiten):
         assert row[:-1] == located[:-1]
         # reward to go, less the value: what was located before t is no more to come
         expected.append([r.reward - sum(located[:t]) - 0.25 for t in range(len(row))])
-    if whiten == "yes":
+    if whiten:
         real = [a for row in expected for a in row]
         expected = [[(a - statistics.mean(real)) / statistics.stdev(real) for a in row] for row in expected]
     credit = [r.token_weights or [1.0] * len(r.completion) for r in learner.batch.rollouts]

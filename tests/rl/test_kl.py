@@ -1,11 +1,13 @@
 """The KL estimators on a policy over three symbols: every expectation is a sum over the symbols, none is sampled."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from rl import kl
+from rl import grpo, gspo, kl, ppo
+from rl.rollout import Batch, Rollout
 
 LOGITS = torch.tensor([0.9, -1.1, 0.2], dtype=torch.float64)
 REFERENCE = torch.tensor([-0.6, 0.5, 0.4], dtype=torch.float64).log_softmax(0)
@@ -32,14 +34,23 @@ def expected_gradient(place, estimator, logits=LOGITS, reference=REFERENCE, old=
     logits = logits.clone().requires_grad_()
     log_probs = logits.log_softmax(0)[:, None]  # (3, 1): each symbol is a completion of one token
     old = log_probs.detach() if old is None else old[:, None]
-    if place == "loss":
-        surrogate = kl.estimate(estimator, log_probs, reference[:, None])  # in_loss refuses k1
-    elif place == "weighted loss":
-        surrogate = kl.in_loss(estimator, log_probs, old, reference[:, None], weighted=True)
-    else:
-        penalty, _ = kl.in_reward(estimator, old, reference[:, None], torch.ones_like(old))
+    batch = batch_of(old, reference[:, None])
+    if place == "reward":
+        penalty, _ = kl.in_reward(batch, estimator)
         surrogate = penalty * log_probs
+    else:
+        surrogate = kl.in_loss(log_probs, batch, options_of(estimator, weighted=place == "weighted loss"))
     return torch.autograd.grad((old.exp() * surrogate).sum(), logits)[0]
+
+
+def batch_of(old, reference, mask=None, rollouts=()):
+    """What a penalty needs of a batch: log-probabilities of the policy that sampled, and the reference's, (B, T)."""
+    mask = torch.ones_like(old) if mask is None else mask
+    return Batch(list(rollouts), mask, mask, old, old, ref_log_probs=reference)
+
+
+def options_of(estimator, weighted=False, place="loss"):
+    return SimpleNamespace(kl_coef=0.5, kl_estimator=estimator, kl_in=place, kl_weighted=weighted)
 
 
 def cosine(a, b):
@@ -136,7 +147,8 @@ def test_weighted_loss_is_right_off_policy(estimator):
 def test_unweighted_loss_is_wrong_off_policy():
     """Why the weight exists: k2 on samples of another policy no longer has the gradient of the KL."""
     logits = LOGITS.clone().requires_grad_()
-    penalty = kl.in_loss("k2", logits.log_softmax(0)[:, None], OTHER[:, None], REFERENCE[:, None])
+    batch = batch_of(OTHER[:, None], REFERENCE[:, None])
+    penalty = kl.in_loss(logits.log_softmax(0)[:, None], batch, options_of("k2"))
     (found,) = torch.autograd.grad((OTHER.exp()[:, None] * penalty).sum(), logits)
     assert (found - gradient_of(forward_kl)).norm() > 0.2 * gradient_of(forward_kl).norm()
 
@@ -158,13 +170,26 @@ def test_k3_in_the_reward_hardly_pulls_near_the_reference():
 
 def test_k1_in_the_loss_is_refused_with_the_ways_out():
     """An anchor that does nothing but add noise, accepted in silence."""
-    row = LOGITS.log_softmax(0)[:, None]
-    with pytest.raises(ValueError, match="expected gradient is zero") as error:
-        kl.in_loss("k1", row, row, REFERENCE[:, None])
+    with pytest.raises(ValueError, match="--kl-estimator k1.*expected gradient is zero") as error:
+        kl.check(options_of("k1"))
     for way_out in ("k2", "k3", "kl-weighted", "kl-in reward"):
         assert way_out in str(error.value)
     for estimator, weighted in (("k1", True), ("k2", False), ("k2", True), ("k3", False), ("k3", True)):
-        kl.check_in_loss(estimator, weighted)
+        kl.check(options_of(estimator, weighted))
+    kl.check(options_of("k1", place="reward"))
+
+
+@pytest.mark.parametrize("algorithm", [grpo, gspo, ppo])
+def test_algorithms_with_a_kl_in_the_loss_check_it(algorithm):
+    """An algorithm's own check that forgets the common one: noise in its loss, or a weight on nothing."""
+    run = SimpleNamespace(credit="uniform", minibatches=2, epochs=1)
+    with pytest.raises(ValueError, match="expected gradient is zero"):
+        algorithm.Options(kl_coef=0.1, kl_in="loss", kl_estimator="k1").check(run)
+    for options in ({"kl_coef": 0.0, "kl_in": "loss"}, {"kl_coef": 0.1, "kl_in": "reward"}):
+        with pytest.raises(ValueError, match="--kl-weighted: there is no KL in the loss"):
+            algorithm.Options(kl_weighted=True, **options).check(run)
+    algorithm.Options(kl_coef=0.1, kl_in="loss", kl_estimator="k1", kl_weighted=True).check(run)
+    algorithm.Options().check(run)
 
 
 # in the reward ---------------------------------------------------------------------------------------------
@@ -175,10 +200,29 @@ def test_penalty_in_the_reward_is_a_number():
     log_probs = torch.tensor([[-1.0, -2.0, -9.0], [-0.5, -7.0, -8.0]], dtype=torch.float64, requires_grad=True)
     reference = torch.tensor([[-1.5, -1.0, 0.0], [-0.7, 0.0, 0.0]], dtype=torch.float64)
     mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], dtype=torch.float64)
-    penalty, metrics = kl.in_reward("k1", log_probs, reference, mask)
+    penalty, metrics = kl.in_reward(batch_of(log_probs, reference, mask), "k1")
     assert not penalty.requires_grad
     torch.testing.assert_close(penalty, torch.tensor([[0.5, -1.0, 0.0], [0.2, 0.0, 0.0]], dtype=torch.float64))
     assert metrics == {"kl": pytest.approx((0.5 - 1.0 + 0.2) / 3)}
+
+
+def test_penalized_rewards_are_rewards_less_the_whole_completions_kl():
+    """A KL with the wrong sign, a mean over tokens in place of the sum, another row's; a reference needed for beta 0.
+
+    Two prompts of two completions; the KLs of their tokens, k1, sum to 0.5, -0.25, 1.0 and 0.0.
+    """
+    gaps = torch.tensor([[0.5, 7.0], [0.25, -0.5], [0.75, 0.25], [0.0, 7.0]], dtype=torch.float64)
+    mask = torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    rewards = [1.0, 0.5, 0.0, 0.25]
+    rollouts = [
+        Rollout(i // 2, i % 2, [3], [4] * int(row.sum()), [], "eos", "", reward=reward)
+        for i, (row, reward) in enumerate(zip(mask, rewards, strict=True))
+    ]
+    found, metrics = kl.penalized_rewards(batch_of(gaps - 1, torch.full_like(gaps, -1), mask, rollouts), "k1", 0.5)
+    assert found.tolist() == [[0.75, 0.625], [-0.5, 0.25]]
+    assert metrics == {"kl": pytest.approx(1.25 / 6)}
+    found, metrics = kl.penalized_rewards(batch_of(gaps, None, mask, rollouts), "k1", 0.0)
+    assert (found.tolist(), metrics) == ([[1.0, 0.5], [0.0, 0.25]], {})
 
 
 @pytest.mark.parametrize(

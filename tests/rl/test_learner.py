@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from rl import grpo, gspo, rloo
+from rl import grpo, gspo, reinforce, rloo
 from rl.credit import token_advantages
 from rl.learner import Learner, Settings, _slices
 from rl.lora import add_lora, lora_parameters, share_base
 from rl.loss import Totals
 from rl.model import ModelConfig, init_model
-from rl.rollout import Rollout, length_mask, make_batch, reward_table, sampled_log_probs
+from rl.rollout import Rollout, length_mask, make_batch, reward_table
 from rl.sample import sample
 
 CONFIG = ModelConfig("qwen3", 40, 32, 64, 2, 4, 2, 8, tie_word_embeddings=True)
@@ -54,22 +54,20 @@ def make_learner(model, **changes):
     return Learner(model, Settings(**{"lr": 1e-2, "steps": 10, "max_new_tokens": 9, **changes}))
 
 
-def prepared(learner, rollouts, size=4):
+def prepared(learner, rollouts):
     """The batch with GRPO's advantages."""
     batch = learner.prepare(rollouts)
-    advantages = grpo.group_advantages(reward_table(rollouts, size).to(batch.mask))
-    batch.advantages = token_advantages(advantages, 1.0, rollouts, batch.mask)
+    advantages, _ = grpo.group_advantages(reward_table(rollouts).to(batch.mask))
+    batch.advantages = token_advantages(advantages, 1.0, batch)
     return batch
 
 
 def loss_of(algorithm):
-    def loss(log_probs, batch, totals):
-        return algorithm.policy_loss(log_probs, batch.old_log_probs, batch.advantages, batch.loss_mask, totals)
-
-    return loss
+    """Its loss and options, as `update` takes them."""
+    return algorithm.policy_loss, algorithm.Options()
 
 
-@pytest.mark.parametrize("algorithm", [grpo, gspo, rloo])
+@pytest.mark.parametrize("algorithm", [grpo, gspo, reinforce, rloo])
 def test_microbatches_change_no_result(algorithm):
     """A normaliser, a clip or a metric that depends on how the rollouts are cut for memory."""
     results = []
@@ -77,7 +75,7 @@ def test_microbatches_change_no_result(algorithm):
         model = make_model(torch.float64)
         rollouts = make_rollouts(model)
         learner = make_learner(model, microbatch_rows=rows)
-        metrics = learner.update(prepared(learner, rollouts), loss_of(algorithm))
+        metrics = learner.update(prepared(learner, rollouts), *loss_of(algorithm))
         results.append((metrics, [p.detach().clone() for p in lora_parameters(model)]))
     for metrics, parameters in results[1:]:
         assert metrics == pytest.approx(results[0][0], rel=1e-6, abs=1e-9)
@@ -90,11 +88,11 @@ def test_a_batch_without_spread_takes_no_step():
     model = make_model()
     rollouts = make_rollouts(model)
     learner = make_learner(model)
-    learner.update(prepared(learner, rollouts), loss_of(grpo))  # fills the momentum
+    learner.update(prepared(learner, rollouts), *loss_of(grpo))  # fills the momentum
     before = [p.detach().clone() for p in lora_parameters(model)]
     batch = prepared(learner, rollouts)
     batch.advantages = torch.zeros_like(batch.advantages)
-    metrics = learner.update(batch, loss_of(grpo))
+    metrics = learner.update(batch, *loss_of(grpo))
     assert all(torch.equal(a, b) for a, b in zip(before, lora_parameters(model), strict=True))
     assert metrics["grad_norm"] == 0.0
     assert metrics["optimizer_steps"] == 0.0
@@ -110,12 +108,12 @@ def test_update_raises_the_better_and_lowers_the_worse():
     batch = prepared(learner, rollouts)
     seen = []
 
-    def spy(log_probs, part, totals):
+    def spy(log_probs, part, totals, options):
         seen.append(((log_probs - part.old_log_probs) * part.advantages * part.mask).sum().item())
-        return loss_of(grpo)(log_probs, part, totals)
+        return grpo.policy_loss(log_probs, part, totals, options)
 
-    learner.update(batch, spy)
-    learner.update(batch, spy)
+    learner.update(batch, spy, grpo.Options())
+    learner.update(batch, spy, grpo.Options())
     assert seen[0] == pytest.approx(0.0, abs=1e-4)
     assert seen[1] > 0.01
 
@@ -126,12 +124,12 @@ def test_epochs_and_minibatches_are_optimizer_steps():
     learner = make_learner(model, epochs=3, minibatches=2)
     rows = []
 
-    def spy(log_probs, part, totals):
+    def spy(log_probs, part, totals, options):
         rows.append([(r.prompt_id, r.sample) for r in part.rollouts])
         assert totals == Totals(6, int(part.mask.sum()), 9)
-        return loss_of(grpo)(log_probs, part, totals)
+        return grpo.policy_loss(log_probs, part, totals, options)
 
-    metrics = learner.update(prepared(learner, make_rollouts(model)), spy, every_row=True)
+    metrics = learner.update(prepared(learner, make_rollouts(model)), spy, grpo.Options(), every_row=True)
     halves = [[(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)], [(1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)]]
     assert rows == halves * 3
     assert metrics["optimizer_steps"] == 6
@@ -146,11 +144,11 @@ def test_every_row_is_computed_where_all_have_a_gradient():
     for every_row in (False, True):
         learner = make_learner(model, lr=1e-9)
 
-        def spy(log_probs, part, totals, every_row=every_row):
+        def spy(log_probs, part, totals, options, every_row=every_row):
             seen[every_row] = len(part.rollouts)
-            return loss_of(grpo)(log_probs, part, totals)
+            return grpo.policy_loss(log_probs, part, totals, options)
 
-        learner.update(prepared(learner, rollouts), spy, every_row=every_row)
+        learner.update(prepared(learner, rollouts), spy, grpo.Options(), every_row=every_row)
     # Of 12 rows, the 4 of the last group have equal rewards, and one of each other group is at its mean.
     assert seen == {False: int((prepared(learner, rollouts).advantages != 0).any(dim=1).sum()), True: 12}
     assert seen[False] <= 8
@@ -168,7 +166,7 @@ def test_recomputed_log_probs_and_importance_weights():
     shift = (by_token.old_log_probs - by_token.sampled_log_probs) * mask
     torch.testing.assert_close(shift, 0.1 * mask, atol=1e-5, rtol=0)
     torch.testing.assert_close(by_token.weights * mask, math.exp(0.1) * mask, atol=1e-5, rtol=0)
-    by_row = learner.prepare(rollouts, importance_level="sequence").weights
+    by_row = learner.prepare(rollouts, sequence_weights=True).weights
     lengths = torch.tensor([len(rollout.completion) for rollout in rollouts])
     assert lengths.min() <= 2 < lengths.max()  # weights below and above the cap
     expected = torch.exp(0.1 * lengths.double()).clamp(max=1.3)
@@ -195,7 +193,7 @@ def test_only_lora_weights_move():
     model = make_model()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     learner = make_learner(model)
-    metrics = learner.update(prepared(learner, make_rollouts(model)), loss_of(gspo))
+    metrics = learner.update(prepared(learner, make_rollouts(model)), *loss_of(gspo))
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {name for name in before if "lora_" in name}
     squares = sum((p - before[name]).detach().double().square().sum().item() for name, p in model.named_parameters())
@@ -207,11 +205,11 @@ def test_sampler_and_learner_gap_is_measured_and_small():
     model = make_model()
     rollouts = make_rollouts(model)
     learner = make_learner(model)
-    good = learner.update(prepared(learner, rollouts), loss_of(grpo))
+    good = learner.update(prepared(learner, rollouts), *loss_of(grpo))
     assert good["sampling/sampling_logp_difference/max"] <= 1e-4
     rollouts = make_rollouts(model)
     learner = make_learner(model, temperature=0.7)
-    wrong = learner.update(prepared(learner, rollouts), loss_of(grpo))
+    wrong = learner.update(prepared(learner, rollouts), *loss_of(grpo))
     assert wrong["sampling/sampling_logp_difference/max"] > 1e-2
 
 
@@ -219,7 +217,7 @@ def test_the_gap_is_not_measured_after_a_step():
     """Learning within a batch counted as a difference between sampler and learner."""
     model = make_model()
     learner = make_learner(model, lr=1e-1, epochs=4)
-    metrics = learner.update(prepared(learner, make_rollouts(model)), loss_of(grpo))
+    metrics = learner.update(prepared(learner, make_rollouts(model)), *loss_of(grpo))
     assert metrics["sampling/sampling_logp_difference/max"] <= 1e-4
     assert metrics["ratio/max"] > 1.05
 
@@ -255,7 +253,16 @@ def test_masks_come_from_lengths_not_from_ids():
         Rollout(0, 1, [3], [5, 0, 0], [-1.0, -1.5, -3.0], "length", ""),
     ]
     assert length_mask(rollouts).tolist() == [[1, 1, 0], [1, 1, 1]]
-    assert sampled_log_probs(rollouts).tolist() == [[-1, -2, 0], [-1, -1.5, -3]]
+    assert make_batch(rollouts).sampled_log_probs.tolist() == [[-1, -2, 0], [-1, -1.5, -3]]
+
+
+def test_the_reward_table_has_a_line_for_each_prompt():
+    """Groups cut at the wrong place: a size that is taken from elsewhere than the rollouts."""
+    for groups, size in ((1, 4), (3, 2), (4, 1)):
+        rollouts = [
+            Rollout(f"p{i // size}", i % size, [3], [4], [], "eos", "", reward=i / 4) for i in range(groups * size)
+        ]
+        assert reward_table(rollouts).tolist() == [[(n * size + g) / 4 for g in range(size)] for n in range(groups)]
 
 
 def test_truncated_completions_can_be_left_out_of_the_loss():

@@ -43,10 +43,6 @@ def make_rollouts():
     return rollouts
 
 
-def loss(log_probs, batch, totals):
-    return grpo.policy_loss(log_probs, batch.old_log_probs, batch.advantages, batch.loss_mask, totals)
-
-
 # microbatches ----------------------------------------------------------------------------------------------
 
 
@@ -89,15 +85,15 @@ def test_a_token_budget_changes_no_result(budget):
     for microbatch_tokens in (0, budget):
         model = make_model(torch.float64)
         critic = Critic(model, "lora", rank=2, alpha=4, seed=3)
-        settings = Settings(1e-2, 10, max_new_tokens=30, microbatch_tokens=microbatch_tokens, critic_lr=1e-2)
-        learner = Learner(model, settings, critic=critic)
+        settings = Settings(1e-2, 10, max_new_tokens=30, microbatch_tokens=microbatch_tokens)
+        learner = Learner(model, settings, critic=critic, critic_lr=1e-2)
         with torch.no_grad():
             critic.head.weight.fill_(0.3)
         batch = learner.prepare(make_rollouts())
-        advantages = grpo.group_advantages(reward_table(batch.rollouts, GROUP).to(batch.mask))
-        batch.advantages = token_advantages(advantages, 1.0, batch.rollouts, batch.mask)
+        advantages, _ = grpo.group_advantages(reward_table(batch.rollouts).to(batch.mask))
+        batch.advantages = token_advantages(advantages, 1.0, batch)
         batch.values, log_probs = learner.values(batch), learner.log_probs(model, batch)
-        metrics = learner.update(batch, loss)
+        metrics = learner.update(batch, grpo.policy_loss, grpo.Options())
         results.append((metrics, [batch.values, log_probs, *(p.detach() for p in lora_parameters(model))]))
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-6, abs=1e-9)
     for ours, whole in zip(results[1][1], results[0][1], strict=True):
@@ -146,11 +142,11 @@ def test_gradient_checkpointing_changes_no_gradient(kind):
 
 def test_the_learner_switches_checkpointing_on_in_policy_and_critic():
     """A setting that reaches the policy only, so that the critic keeps what the policy no longer does."""
-    for setting in ("yes", "no"):
+    for setting in (True, False):
         model = make_model()
         critic = Critic(model, "lora", rank=2, alpha=4)
-        Learner(model, Settings(1e-2, 1, gradient_checkpointing=setting, critic_lr=1e-2), critic=critic)
-        assert model.gradient_checkpointing == critic.backbone.gradient_checkpointing == (setting == "yes")
+        Learner(model, Settings(1e-2, 1, gradient_checkpointing=setting), critic=critic, critic_lr=1e-2)
+        assert model.gradient_checkpointing is critic.backbone.gradient_checkpointing is setting
 
 
 def test_all_layers_share_one_attention_mask():

@@ -5,17 +5,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from rl.lora import (
-    TARGETS,
-    add_lora,
-    load_adapter,
-    lora_layers,
-    lora_parameters,
-    merge_lora,
-    save_adapter,
-    share_base,
-)
-from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
+from rl.files.adapter import load_adapter, save_adapter
+from rl.files.weights import load_model, save_model
+from rl.lora import TARGETS, add_lora, lora_layers, lora_parameters, merge_lora, share_base
+from rl.model import ModelConfig, init_model, pad_right
 
 CONFIGS = {
     family: ModelConfig(family, 61, 24, 40, 2, 4, 2, 10 if family == "qwen3" else 6, tie_word_embeddings=True)

@@ -1,9 +1,12 @@
-"""The three normalisers against plain loops."""
+"""The three normalisers and the clipped surrogate against plain loops."""
+
+import math
 
 import pytest
 import torch
 
-from rl.loss import NORMALIZERS, Totals, normalize
+from rl.loss import NORMALIZERS, Totals, clipped_loss, normalize, row_mean
+from rl.rollout import Batch
 
 
 def plain(per_token, mask, normalizer, budget):
@@ -65,3 +68,36 @@ def test_unknown_normalizer_is_an_error():
     """A misspelled normaliser that silently becomes another one."""
     with pytest.raises(ValueError, match="loss-normalizer: unknown 'mean'.*sequence-mean"):
         normalize(torch.ones(1, 1), torch.ones(1, 1), Totals(1, 1, 1), "mean")
+
+
+def test_row_mean_is_over_the_rows_own_tokens():
+    """Padding in the sum or in the count, or NaN for a row that is masked out."""
+    values, mask, _ = random_batch(2)
+    found = row_mean(values, mask).tolist()
+    for row, chosen, mean in zip(values.tolist(), mask.tolist(), found, strict=True):
+        real = [value for value, one in zip(row, chosen, strict=True) if one]
+        assert mean == pytest.approx(sum(real) / len(real) if real else 0.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS)
+def test_clipped_loss_equals_a_plain_loop(normalizer):
+    """A clip of each normaliser's own, weights within the clip, or metrics that count padding and masked rows."""
+    new, mask, totals = random_batch(3)
+    new, old, advantages, weights = (
+        0.6 * torch.randn(new.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        for seed in range(4)
+    )
+    table, low, high = [], 0, 0
+    for i, t in torch.cartesian_prod(torch.arange(6), torch.arange(5)).tolist():
+        ratio, advantage = math.exp((new - old)[i, t].item()), advantages[i, t].item()
+        table.append(-weights[i, t].item() * min(ratio * advantage, min(max(ratio, 0.8), 1.3) * advantage))
+        low += mask[i, t].item() * (ratio < 0.8 and advantage < 0)
+        high += mask[i, t].item() * (ratio > 1.3 and advantage > 0)
+    expected = plain(torch.tensor(table, dtype=torch.float64).view(6, 5).tolist(), mask.tolist(), normalizer, 9)
+    data = Batch([], torch.ones_like(mask), mask, old, old, weights=weights, advantages=advantages)
+    loss, metrics = clipped_loss(new, data, totals, 0.2, 0.3, normalizer)
+    assert loss.item() == metrics["policy_loss"] == pytest.approx(expected, rel=1e-12)
+    assert min(low, high) > 0
+    shares = [metrics[f"clip_ratio/{name}_mean"] * totals.tokens for name in ("low", "high", "region")]
+    assert shares == pytest.approx([low, high, low + high])
+    torch.testing.assert_close(metrics["ratio"], (new - old).exp()[mask.bool()], rtol=1e-12, atol=0)

@@ -5,7 +5,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from rl.model import ModelConfig, init_model, load_model, pad_right, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import ModelConfig, init_model, pad_right
 
 FAMILIES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),

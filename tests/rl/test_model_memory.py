@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rl import available, model
-from rl.model import ModelConfig, init_model, load_model, save_model
+from rl.files.weights import load_model, save_model
+from rl.model import ModelConfig, init_model
 
 CONFIG = ModelConfig("qwen3", 97, 32, 48, 2, 4, 2, 12, tie_word_embeddings=True)
 PARAMETERS = 97 * 32 + 32 + 2 * (32 * 12 * (4 + 2 + 2 + 4) + 2 * 12 + 3 * 32 * 48 + 2 * 32)

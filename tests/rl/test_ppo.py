@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from rl import ppo
+from rl.credit import dense_rewards
 from rl.critic import KINDS, Critic, explained_variance
 from rl.learner import Learner, Settings, layout_of
 from rl.lora import add_lora, lora_parameters, share_base
 from rl.loss import Totals
 from rl.model import ModelConfig, init_model
 from rl.ppo import generalized_advantages, policy_loss, value_loss, whiten
-from rl.rollout import Rollout, dense_rewards
+from rl.rollout import Batch, Rollout
 from rl.sample import sample
 
 CONFIG = ModelConfig("qwen3", 20, 16, 32, 1, 2, 1, 8, tie_word_embeddings=True)
@@ -131,8 +132,15 @@ def test_policy_loss_equals_a_plain_loop():
             ratio, advantage = math.exp(new[i, t].item() - old[i, t].item()), advantages[i, t].item()
             total += max(-ratio * advantage, -min(max(ratio, 0.8), 1.2) * advantage)
         totals = Totals(6, len(cells(mask)), 5)
-        loss, _ = policy_loss(new, old, advantages, mask, totals, clip_low=0.2, clip_high=0.2, normalizer="token-mean")
+        data = Batch([], mask, mask, old, old, advantages=advantages)
+        loss, _ = policy_loss(new, data, totals, ppo.Options(clip_low=0.2, clip_high=0.2))
         assert loss.item() == pytest.approx(total / totals.tokens, rel=1e-12)
+
+
+def targets(mask, old, returns):
+    """What the value loss needs of a batch, (B, T) each; rows as wide as the tensors."""
+    rollouts = [rollout([4] * mask.shape[1]) for _ in mask]
+    return Batch(rollouts, torch.ones_like(mask), mask, mask, mask, values=old, returns=returns)
 
 
 def test_value_loss_equals_a_plain_loop():
@@ -148,13 +156,14 @@ def test_value_loss_equals_a_plain_loop():
             total += max((v - target) ** 2, (clipped - target) ** 2) / 2
             cut += (clipped - target) ** 2 > (v - target) ** 2
         totals = Totals(6, len(cells(mask)), 5)
-        loss, metrics = value_loss(values, old, returns, mask, totals, value_clip=0.3)
+        data = targets(mask, old, returns)
+        loss, metrics = value_loss(values, data, totals, value_clip=0.3)
         assert loss.item() == pytest.approx(total / totals.tokens, rel=1e-12)
         assert metrics["value_loss"] == loss.item()
         assert cut > 0
         assert metrics["value_clip_ratio"] == pytest.approx(cut / totals.tokens)
         parts = [
-            value_loss(values[i:j], old[i:j], returns[i:j], mask[i:j], totals, value_clip=0.3)[0].item()
+            value_loss(values[i:j], data.rows(list(range(i, j))), totals, value_clip=0.3)[0].item()
             for i, j in ((0, 1), (1, 6))
         ]
         assert sum(parts) == pytest.approx(loss.item(), rel=1e-12)
@@ -175,7 +184,7 @@ def test_value_gradient_is_cut_on_the_right_side(value, target, has_gradient):
     """A minimum in place of the maximum: the critic is then cut off when it must come back. The old value is 0."""
     values = torch.tensor([[value]], dtype=torch.float64, requires_grad=True)
     one = torch.ones(1, 1, dtype=torch.float64)
-    loss, metrics = value_loss(values, 0 * one, target * one, one, Totals(1, 1, 1), value_clip=0.2)
+    loss, metrics = value_loss(values, targets(one, 0 * one, target * one), Totals(1, 1, 1), value_clip=0.2)
     loss.backward()
     assert values.grad.item() == pytest.approx(value - target if has_gradient else 0.0)
     assert metrics["value_clip_ratio"] == (not has_gradient)
@@ -289,6 +298,26 @@ def test_unknown_kind_of_critic_is_an_error():
         Critic(make_policy(), "mlp")
 
 
+# options ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "chosen", "rate"), [("linear", 0.0, 1e-2), ("copy", 0.0, 2e-3), ("copy", 0.5, 0.5)])
+def test_learning_rate_of_the_critic(kind, chosen, rate):
+    """A critic that stays at a rate of 0, one rate for all kinds, or a chosen rate that is overwritten."""
+    options = ppo.Options(critic=kind, critic_lr=chosen)
+    options.check(SimpleNamespace(credit="uniform"))
+    assert options.critic_lr == rate
+
+
+@pytest.mark.parametrize("options", [{}, {"kl_coef": 0.1, "kl_in": "loss", "kl_estimator": "k3"}])
+def test_a_target_of_the_kl_needs_a_kl_in_the_reward(options):
+    """A target that nothing is adapted towards, accepted in silence."""
+    run = SimpleNamespace(credit="uniform")
+    with pytest.raises(ValueError, match="--kl-target.*--kl-in reward"):
+        ppo.Options(kl_target=6.0, **options).check(run)
+    ppo.Options(kl_target=6.0, kl_coef=0.1).check(run)
+
+
 # the loop --------------------------------------------------------------------------------------------------
 
 
@@ -317,16 +346,18 @@ def collect_from(model, same_batch=False):
     return collect
 
 
-def run(kind="linear", steps=2, reference=False, settings=None, same_batch=False, state=None, **options):
+def run(
+    kind="linear", steps=2, reference=False, settings=None, critic_lr=1e-2, same_batch=False, state=None, **options
+):
     """`steps` steps of PPO on a tiny policy; the learner, its policy before, and what was logged."""
     policy = make_policy()
     before = copy.deepcopy(policy)
     critic = Critic(policy, kind, rank=2, seed=4)
-    chosen = {"lr": 1e-2, "critic_lr": 1e-2, "steps": steps, "microbatch_rows": 3} | (settings or {})
-    learner = Learner(policy, Settings(**chosen), share_base(policy) if reference else None, critic)
+    chosen = {"lr": 1e-2, "steps": steps, "microbatch_rows": 3} | (settings or {})
+    learner = Learner(policy, Settings(**chosen), share_base(policy) if reference else None, critic, critic_lr)
     learner.state |= state or {}  # as a resumed run finds it
     logged = []
-    chosen = SimpleNamespace(**{**ppo.DEFAULTS, "steps": steps, "group_size": 4, **options})
+    chosen = ppo.Options(**options)
     ppo.train(learner, collect_from(policy, same_batch), lambda batch, metrics: logged.append((batch, metrics)), chosen)
     return learner, before, logged
 
@@ -358,7 +389,7 @@ def test_batch_carries_values_advantages_and_returns_of_the_old_critic():
     real = [advantages[i, t].item() for i, t, _ in cells(batch.mask)]
     whitened = (advantages - statistics.mean(real)) / statistics.stdev(real) * batch.mask
     torch.testing.assert_close(batch.advantages, whitened, rtol=1e-4, atol=1e-5)
-    raw = run(steps=1, gamma=0.9, gae_lambda=0.7, whiten="no")[2][0][0]
+    raw = run(steps=1, gamma=0.9, gae_lambda=0.7, whiten=False)[2][0][0]
     torch.testing.assert_close(raw.advantages, (raw.returns - raw.values) * raw.mask, rtol=1e-5, atol=1e-6)
 
     def explained(targets):
@@ -372,8 +403,7 @@ def test_batch_carries_values_advantages_and_returns_of_the_old_critic():
 
 def test_the_critic_begins_at_the_mean_return_and_is_moved_there_once():
     """A critic that is centred anew in every step, on top of what it has learned, or centred on a token's mean."""
-    frozen = {"lr": 0.0, "critic_lr": 0.0}
-    _, _, logged = run(steps=3, settings=frozen)
+    _, _, logged = run(steps=3, settings={"lr": 0.0}, critic_lr=0.0)
     mean = statistics.mean(rollout.reward for rollout in logged[0][0].rollouts)
     assert mean > 0.1
     for batch, _ in logged:
@@ -410,7 +440,7 @@ def test_adaptive_coefficient_lives_in_the_learners_state():
 
 def test_kl_in_the_reward_is_taken_from_every_token():
     """beta times KL added, put on the last token only, or left out of the returns."""
-    _, _, logged = run(steps=1, reference=True, kl_coef=0.3, whiten="no", gae_lambda=1.0)
+    _, _, logged = run(steps=1, reference=True, kl_coef=0.3, whiten=False, gae_lambda=1.0)
     batch = logged[0][0]
     gap = batch.old_log_probs - batch.ref_log_probs
     for i, t, length in cells(batch.mask):
@@ -436,8 +466,8 @@ def test_target_kl_ends_a_batch_before_the_step_too_far():
 
 def test_the_critic_learns_to_predict_the_returns():
     """A critic trained on whitened returns, or with the wrong sign: explained variance would stay at 0."""
-    settings = {"lr": 0.0, "critic_lr": 6e-2, "lr_schedule": "constant", "epochs": 2}
-    _, _, logged = run("lora", steps=25, same_batch=True, settings=settings, gae_lambda=1.0)
+    settings = {"lr": 0.0, "lr_schedule": "constant", "epochs": 2}
+    _, _, logged = run("lora", steps=25, same_batch=True, settings=settings, critic_lr=6e-2, gae_lambda=1.0)
     assert logged[0][1]["explained_variance"] == pytest.approx(0.0, abs=1e-6)
     assert logged[-1][1]["explained_variance"] > 0.5
 

@@ -1,14 +1,17 @@
 """RLOO against plain loops and closed forms."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from rl.loss import Totals
-from rl.rloo import leave_one_out_advantages, policy_loss
+from rl.rloo import Options, leave_one_out_advantages, policy_loss
+from rl.rollout import Batch, Rollout
 
 LOW, HIGH = 0.2, 0.3
+OPTIONS = Options(clip_low=LOW, clip_high=HIGH)
 
 
 def batch(seed=0, rows=8, width=5, per_token=False):
@@ -23,11 +26,14 @@ def batch(seed=0, rows=8, width=5, per_token=False):
     old = -torch.rand(rows, width, generator=generator, dtype=torch.float64)
     new = (old + 0.3 * randn(rows, width)).where(mask.bool(), torch.tensor(-7.0, dtype=torch.float64))
     advantages = randn(rows, width) if per_token else randn(rows, 1).expand(rows, width)
-    return new.requires_grad_(), old, advantages.clone(), mask, Totals(rows, int(mask.sum()), width)
+    rollouts = [Rollout(0, i, [3], [4] * width, [], "eos", "") for i in range(rows)]
+    data = Batch(rollouts, mask, mask, old, old, advantages=advantages.clone())
+    return new.requires_grad_(), data, Totals(rows, int(mask.sum()), width)
 
 
-def plain_rows(new, old, advantages, mask):
+def plain_rows(new, data):
     """(w_i, mean advantage, is the gradient cut, length) of every row, with Python floats."""
+    old, advantages, mask = data.old_log_probs, data.advantages, data.mask
     for i in range(len(new)):
         length = int(mask[i].sum())
         ratio = math.exp(sum(new[i, t].item() - old[i, t].item() for t in range(length)))
@@ -36,8 +42,8 @@ def plain_rows(new, old, advantages, mask):
         yield ratio, mean, cut, length
 
 
-def loss_and_gradient(new, old, advantages, mask, totals):
-    loss, metrics = policy_loss(new, old, advantages, mask, totals, clip_low=LOW, clip_high=HIGH)
+def loss_and_gradient(new, data, totals):
+    loss, metrics = policy_loss(new, data, totals, OPTIONS)
     return loss.item(), torch.autograd.grad(loss, new)[0], metrics
 
 
@@ -73,7 +79,7 @@ def test_equal_rewards_have_exactly_no_advantage():
 
 def test_group_of_one_is_an_error():
     """A division by G - 1 = 0."""
-    with pytest.raises(ValueError, match="group-size: 1"):
+    with pytest.raises(ValueError, match="group-size 1"):
         leave_one_out_advantages(torch.ones(3, 1))
 
 
@@ -84,10 +90,10 @@ def test_group_of_one_is_an_error():
 def test_loss_equals_a_plain_loop(per_token):
     """A mean over tokens inside the ratio (that is GSPO), a normaliser by tokens, or a clip on the wrong side."""
     for seed in range(5):
-        new, old, advantages, mask, totals = batch(seed, per_token=per_token)
-        rows = list(plain_rows(new, old, advantages, mask))
+        new, data, totals = batch(seed, per_token=per_token)
+        rows = list(plain_rows(new, data))
         expected = -sum(min(w * a, min(max(w, 1 - LOW), 1 + HIGH) * a) for w, a, _, _ in rows) / len(rows)
-        loss, _, metrics = loss_and_gradient(new, old, advantages, mask, totals)
+        loss, _, metrics = loss_and_gradient(new, data, totals)
         assert loss == pytest.approx(expected, rel=1e-12)
         cut_low = sum(cut and a < 0 for _, a, cut, _ in rows) / len(rows)
         cut_high = sum(cut and a > 0 for _, a, cut, _ in rows) / len(rows)
@@ -101,25 +107,25 @@ def test_gradient_is_autograds_of_the_written_objective():
     """The score detached in the wrong place: the value is right and the gradient is not."""
     seen = set()
     for seed in range(5):
-        new, old, advantages, mask, totals = batch(seed)
-        ratio = torch.exp(((new - old) * mask).sum(dim=1))  # w_i with its gradient, as the equation has it
-        clipped = torch.clamp(ratio, 1 - LOW, 1 + HIGH)
-        objective = torch.minimum(ratio * advantages[:, 0], clipped * advantages[:, 0]).mean()
+        new, data, totals = batch(seed)
+        ratio = torch.exp(((new - data.old_log_probs) * data.mask).sum(dim=1))  # w_i with its gradient, as written
+        clipped, advantages = torch.clamp(ratio, 1 - LOW, 1 + HIGH), data.advantages[:, 0]
+        objective = torch.minimum(ratio * advantages, clipped * advantages).mean()
         (expected,) = torch.autograd.grad(-objective, new)
-        _, found, _ = loss_and_gradient(new, old, advantages, mask, totals)
+        _, found, _ = loss_and_gradient(new, data, totals)
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
-        seen |= {(cut, mean > 0) for _, mean, cut, _ in plain_rows(new, old, advantages, mask)}
+        seen |= {(cut, mean > 0) for _, mean, cut, _ in plain_rows(new, data)}
     assert len(seen) == 4  # cut and whole rows of both signs were among them
 
 
 def test_gradient_of_token_advantages_is_their_own():
     """Per-token credit smeared over the row: token t is to get -w_i A_it / B, and nothing if the row is cut."""
     for seed in range(5):
-        new, old, advantages, mask, totals = batch(seed, per_token=True)
-        _, found, _ = loss_and_gradient(new, old, advantages, mask, totals)
-        for i, (ratio, _, cut, length) in enumerate(plain_rows(new, old, advantages, mask)):
+        new, data, totals = batch(seed, per_token=True)
+        _, found, _ = loss_and_gradient(new, data, totals)
+        for i, (ratio, _, cut, length) in enumerate(plain_rows(new, data)):
             for t in range(new.shape[1]):
-                expected = 0.0 if cut or t >= length else -ratio * advantages[i, t].item() / len(new)
+                expected = 0.0 if cut or t >= length else -ratio * data.advantages[i, t].item() / len(new)
                 assert found[i, t].item() == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
@@ -132,7 +138,8 @@ def test_gradient_is_cut_on_the_right_side(advantage, ratio, has_gradient):
     old = torch.tensor([[-0.5, -1.0]], dtype=torch.float64)
     new = (old + math.log(ratio) / 2).requires_grad_()
     one = torch.ones(1, 2, dtype=torch.float64)
-    _, gradient, metrics = loss_and_gradient(new, old, advantage * one, one, Totals(1, 2, 2))
+    data = Batch([], one, one, old, old, advantages=advantage * one)
+    _, gradient, metrics = loss_and_gradient(new, data, Totals(1, 2, 2))
     expected = -advantage * ratio if has_gradient else 0.0
     assert gradient.tolist() == [pytest.approx([expected, expected])]
     assert metrics["clip_ratio/low_mean"] == (not has_gradient and advantage < 0)
@@ -141,12 +148,14 @@ def test_gradient_is_cut_on_the_right_side(advantage, ratio, has_gradient):
 
 def test_padding_has_no_influence():
     """Log-ratios of the padding in the sequence's ratio; a row that is masked out giving NaN."""
-    new, old, advantages, mask, totals = batch()
+    new, data, totals = batch()
+    mask = data.mask
     mask[3] = 0.0
-    loss, gradient, _ = loss_and_gradient(new, old, advantages, mask, totals)
+    loss, gradient, _ = loss_and_gradient(new, data, totals)
     real = mask.bool()
     other = new.detach().where(real, torch.tensor(5.0, dtype=torch.float64)).requires_grad_()
-    again, _, _ = loss_and_gradient(other, old.where(real, -2.0), advantages.where(real, 99.0), mask, totals)
+    garbage = {"old_log_probs": data.old_log_probs.where(real, -2.0), "advantages": data.advantages.where(real, 99.0)}
+    again, _, _ = loss_and_gradient(other, replace(data, **garbage), totals)
     assert loss == again
     assert math.isfinite(loss)
     assert (gradient[mask == 0] == 0).all()
@@ -155,10 +164,10 @@ def test_padding_has_no_influence():
 
 def test_microbatches_add_up():
     """A mean over the microbatch's rows."""
-    new, old, advantages, mask, totals = batch()
-    whole = policy_loss(new, old, advantages, mask, totals)[0].item()
+    new, data, totals = batch()
+    whole = policy_loss(new, data, totals, Options())[0].item()
     parts = [
-        policy_loss(new[i:j], old[i:j], advantages[i:j], mask[i:j], totals)[0].item()
+        policy_loss(new[i:j], data.rows(list(range(i, j))), totals, Options())[0].item()
         for i, j in ((0, 3), (3, 4), (4, 8))
     ]
     assert whole == pytest.approx(sum(parts), rel=1e-12)
@@ -166,11 +175,8 @@ def test_microbatches_add_up():
 
 def test_importance_weights_scale_their_rows():
     """Truncated weights left out, or put inside the clip."""
-    new, old, advantages, mask, totals = batch()
+    new, data, totals = batch()
     weights = torch.rand(8, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    _, plain, _ = loss_and_gradient(new, old, advantages, mask, totals)
-    loss, _ = policy_loss(
-        new, old, advantages, mask, totals, clip_low=LOW, clip_high=HIGH, weights=weights.expand(8, 5)
-    )
-    (weighted,) = torch.autograd.grad(loss, new)
+    _, plain, _ = loss_and_gradient(new, data, totals)
+    _, weighted, _ = loss_and_gradient(new, replace(data, weights=weights.expand(8, 5)), totals)
     torch.testing.assert_close(weighted, weights * plain, rtol=1e-12, atol=1e-15)

@@ -1,7 +1,5 @@
 """SFT on a tiny model against PyTorch's own cross-entropy."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -53,9 +51,9 @@ def cross_entropy(model, with_prompt):
 
 def our_loss(model):
     rollouts = make_rollouts()
-    mask = make_batch(rollouts).mask.double()
+    data = make_batch(rollouts)
     log_probs, _ = completion_logprobs(model, *layout_of(rollouts))
-    return sft.completion_loss(log_probs, mask, Totals(3, int(mask.sum()), 5))
+    return sft.completion_loss(log_probs, data, Totals(3, int(data.mask.sum()), 5), sft.Options())[0]
 
 
 def gradients(model, loss):
@@ -74,9 +72,9 @@ def test_loss_is_cross_entropy_on_the_completion_only():
 
 def test_every_token_weighs_the_same_and_eos_is_one():
     """A mean over rows (tokens of long solutions weigh less), or EOS masked away: the model then never stops."""
-    mask = make_batch(make_rollouts()).mask.double()
-    log_probs = torch.full(mask.shape, -2.0, dtype=torch.float64, requires_grad=True)
-    sft.completion_loss(log_probs, mask, Totals(3, 9, 5)).backward()
+    data = make_batch(make_rollouts())
+    log_probs = torch.full(data.mask.shape, -2.0, dtype=torch.float64, requires_grad=True)
+    sft.completion_loss(log_probs, data, Totals(3, 9, 5), sft.Options())[0].backward()
     for (_, completion), row in zip(SOLUTIONS, log_probs.grad.tolist(), strict=True):
         assert row == pytest.approx([-1 / 9] * len(completion) + [0.0] * (5 - len(completion)))
 
@@ -100,7 +98,7 @@ def test_training_lowers_the_loss_and_raises_eos():
 
     before, base = eos_log_probs(model), [p.clone() for p in model.parameters() if not p.requires_grad]
     expected = cross_entropy(model, False).item()
-    sft.train(learner, collect, lambda batch, metrics: logged.append((batch, metrics)), SimpleNamespace(steps=8))
+    sft.train(learner, collect, lambda batch, metrics: logged.append((batch, metrics)), sft.Options())
     assert asked == list(range(8))
     assert learner.step == 8
     losses = [metrics["loss"] for _, metrics in logged]
@@ -118,7 +116,7 @@ def test_nothing_is_claimed_about_a_sampler():
     logged = []
     learner = Learner(make_model(torch.float32), Settings(lr=1e-3, steps=1))
     sft.train(
-        learner, lambda step: make_rollouts(), lambda batch, metrics: logged.append((batch, metrics)), learner.settings
+        learner, lambda step: make_rollouts(), lambda batch, metrics: logged.append((batch, metrics)), sft.Options()
     )
     batch, metrics = logged[0]
     assert not any("logp_difference" in name or "kl" in name or "ratio" in name for name in metrics)

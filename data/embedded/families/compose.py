@@ -1,8 +1,6 @@
 """Filter × map × aggregate: one family per aggregate, every pair of a filter and a map as its parameters."""
 
-from data.embedded.families.family import Family, cross, integers
-
-ARGUMENT = ("nums|xs|values|numbers",)
+from data.embedded.families.family import LIST, Family, cross, integers
 
 FILTERS = (
     {"which": "even", "test": "x % 2 == 0", "wrong_test": "x % 2 == 1"},
@@ -35,7 +33,7 @@ def aggregate(name, texts, names, of, loop, wrong, tier="easy", unseen=False):
         name,
         texts,
         names,
-        ARGUMENT,
+        LIST,
         PARAMS,
         (
             f"return {of.format(generator)}",

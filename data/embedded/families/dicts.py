@@ -1,9 +1,8 @@
 """Families about dictionaries and counting."""
 
-from data.embedded.families.family import COMPARISONS, Family, cross, dictionary, grid, integers, words
+from data.embedded.families.family import COMPARISONS, LIST, Family, cross, dictionary, grid, integers, words
 
 DICT = ("d|data|scores|table",)
-LIST = ("nums|xs|values|numbers",)
 
 
 def near_k(rng, p):
@@ -26,10 +25,7 @@ FAMILIES = [
             "return sorted([k for k in $a if $a[k] $op $k])",
             "result = []\nfor k, v in $a.items():\n    if v $op $k:\n        result.append(k)\nreturn sorted(result)",
         ),
-        (
-            "return sorted(v for k, v in $a.items() if v $op $k)",
-            "return [k for k, v in $a.items() if v $op $k]",
-        ),
+        ("return sorted(v for k, v in $a.items() if v $op $k)", "return [k for k, v in $a.items() if v $op $k]"),
         near_k,
     ),
     Family(
@@ -102,11 +98,7 @@ FAMILIES = [
         ("get_or_default", "look_up", "safe_get"),
         ("d|data|table", "key|name"),
         grid(k=(-1, 0, 1, 2, 3, 5, 7, 9, 10, 12, 15, 20, 50, 99, 100)),
-        (
-            "return $a.get($b, $k)",
-            "return $a[$b] if $b in $a else $k",
-            "if $b in $a:\n    return $a[$b]\nreturn $k",
-        ),
+        ("return $a.get($b, $k)", "return $a[$b] if $b in $a else $k", "if $b in $a:\n    return $a[$b]\nreturn $k"),
         ("return $a[$b]", "return $a.get($b)", "return $a.get($k, $b)"),
         lambda rng, p: (dictionary(rng), rng.choice("abcdefgh")),
     ),
@@ -141,10 +133,7 @@ FAMILIES = [
             "return sorted($a, key=lambda k: $a[k], reverse=$flag)[:$k]",
             "keys = sorted($a, key=$a.get, reverse=$flag)\nreturn keys[:$k]",
         ),
-        (
-            "return sorted($a, key=lambda k: $a[k], reverse=not $flag)[:$k]",
-            "return sorted($a, reverse=$flag)[:$k]",
-        ),
+        ("return sorted($a, key=lambda k: $a[k], reverse=not $flag)[:$k]", "return sorted($a, reverse=$flag)[:$k]"),
         lambda rng, p: (dict(zip(rng.sample("abcdefgh", p["k"] + 1), rng.sample(range(20), p["k"] + 1), strict=True)),),
         tier="hard",
         fixed=True,

@@ -1,8 +1,6 @@
 """Families about lists of numbers (and of tuples)."""
 
-from data.embedded.families.family import COMPARISONS, Family, cross, grid, integers
-
-ARGUMENT = ("nums|xs|values|numbers",)
+from data.embedded.families.family import COMPARISONS, LIST, Family, cross, grid, integers
 
 
 def near_k(rng, p):
@@ -31,7 +29,7 @@ FAMILIES = [
             "return the number of values $word $k in a list",
         ),
         ("count_values", "how_many", "count_elements"),
-        ARGUMENT,
+        LIST,
         cross(COMPARISONS, grid(k=range(-2, 13))),
         (
             "return sum(1 for x in $a if x $op $k)",
@@ -49,7 +47,7 @@ FAMILIES = [
             "filter a list to the values $word $k",
         ),
         ("keep_values", "select_numbers", "filter_list"),
-        ARGUMENT,
+        LIST,
         cross(COMPARISONS, grid(k=range(-2, 13))),
         (
             "return [x for x in $a if x $op $k]",
@@ -67,7 +65,7 @@ FAMILIES = [
             "return the total of all values $word $k",
         ),
         ("sum_values", "total_of", "sum_selected"),
-        ARGUMENT,
+        LIST,
         cross(COMPARISONS, grid(k=range(-2, 11))),
         (
             "return sum(x for x in $a if x $op $k)",
@@ -86,7 +84,7 @@ FAMILIES = [
             "return the elements of a list that are not divisible by $k",
         ),
         ("drop_multiples", "remove_divisible", "without_multiples"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 30)),
         (
             "return [x for x in $a if x % $k != 0]",
@@ -104,7 +102,7 @@ FAMILIES = [
             "return the total of the elements that are multiples of $k",
         ),
         ("sum_multiples", "add_divisible", "total_multiples"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 30)),
         (
             "return sum(x for x in $a if x % $k == 0)",
@@ -121,7 +119,7 @@ FAMILIES = [
             "find the largest number of rank $k in a list",
         ),
         ("kth_largest", "rank_value", "nth_biggest"),
-        ARGUMENT,
+        LIST,
         grid(k=range(1, 13)),
         (
             "return sorted($a, reverse=True)[$k - 1]",
@@ -139,13 +137,9 @@ FAMILIES = [
             "take $k elements from the start of a list",
         ),
         ("first_items", "take_first", "head_of"),
-        ARGUMENT,
+        LIST,
         grid(k=range(1, 10)),
-        (
-            "return $a[:$k]",
-            "result = $a[:$k]\nreturn result",
-            "return [$a[i] for i in range(min($k, len($a)))]",
-        ),
+        ("return $a[:$k]", "result = $a[:$k]\nreturn result", "return [$a[i] for i in range(min($k, len($a)))]"),
         ("return $a[:$k - 1]", "return $a[$k:]", "return $a[$k]"),
         longer_than_k,
     ),
@@ -157,7 +151,7 @@ FAMILIES = [
             "take $k elements from the end of a list",
         ),
         ("last_items", "take_last", "tail_of"),
-        ARGUMENT,
+        LIST,
         grid(k=range(1, 10)),
         ("return $a[-$k:]", "result = $a[-$k:]\nreturn result", "return $a[len($a) - $k:]"),
         ("return $a[:-$k]", "return $a[-$k]", "return $a[$k:]"),
@@ -172,7 +166,7 @@ FAMILIES = [
             "pick one element out of every $k from a list, starting with the first",
         ),
         ("every_nth", "pick_steps", "step_items"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 11)),
         ("return $a[::$k]", "return [$a[i] for i in range(0, len($a), $k)]"),
         ("return $a[$k::$k]", "return $a[:$k]", "return [x for x in $a if x % $k == 0]"),
@@ -186,7 +180,7 @@ FAMILIES = [
             "shift a list left by $k places with wrap around",
         ),
         ("rotate_left", "rotate_list", "shift_left"),
-        ARGUMENT,
+        LIST,
         grid(k=range(1, 9)),
         ("return $a[$k:] + $a[:$k]", "head = $a[:$k]\ntail = $a[$k:]\nreturn tail + head"),
         ("return $a[-$k:] + $a[:-$k]", "return $a[:$k] + $a[$k:]", "return $a[$k:]"),
@@ -196,7 +190,7 @@ FAMILIES = [
         "apply_to_each",
         ("$phrase each number of a list", "$phrase every element of a list", "$phrase all values in a list"),
         ("apply_all", "change_list", "update_values"),
-        ARGUMENT,
+        LIST,
         tuple(
             {"phrase": phrase.format(k=k), "op": op, "k": k}
             for phrase, op in (("add {k} to", "+"), ("subtract {k} from", "-"), ("multiply by {k}", "*"))
@@ -218,7 +212,7 @@ FAMILIES = [
             "group a list into pieces of length $k",
         ),
         ("chunk_list", "split_list", "make_chunks"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 8)),
         (
             "return [$a[i:i + $k] for i in range(0, len($a), $k)]",
@@ -235,7 +229,7 @@ FAMILIES = [
             "substitute $m for each $k in a list",
         ),
         ("replace_value", "swap_values", "change_value"),
-        ARGUMENT,
+        LIST,
         grid(k=range(0, 9), m=(0, 1, 5, 10, 99)),
         (
             "return [$m if x == $k else x for x in $a]",
@@ -252,7 +246,7 @@ FAMILIES = [
             "list the indices of every $k in a list",
         ),
         ("find_indexes", "positions_of", "index_list"),
-        ARGUMENT,
+        LIST,
         grid(k=range(-3, 16)),
         (
             "return [i for i, x in enumerate($a) if x == $k]",
@@ -271,7 +265,7 @@ FAMILIES = [
             "return a list with $m added at index $k",
         ),
         ("insert_value", "put_at", "add_at_index"),
-        ARGUMENT,
+        LIST,
         grid(k=range(0, 6), m=(0, 7, 42)),
         ("return $a[:$k] + [$m] + $a[$k:]", "result = list($a)\nresult.insert($k, $m)\nreturn result"),
         ("return $a + [$m]", "return $a[:$k] + [$m] + $a[$k + 1:]", "return $a.insert($k, $m)"),
@@ -285,7 +279,7 @@ FAMILIES = [
             "compute the moving sums of width $k of a list",
         ),
         ("window_sums", "moving_sums", "sum_windows"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 9)),
         (
             "return [sum($a[i:i + $k]) for i in range(len($a) - $k + 1)]",
@@ -303,7 +297,7 @@ FAMILIES = [
             "clamp each element of a list to at least $lo and at most $hi",
         ),
         ("clip_list", "clamp_all", "limit_values"),
-        ARGUMENT,
+        LIST,
         grid(lo=range(-3, 4), hi=(5, 8, 10, 12)),
         (
             "return [min(max(x, $lo), $hi) for x in $a]",
@@ -322,7 +316,7 @@ FAMILIES = [
             "return the total of the top $k values in a list",
         ),
         ("sum_largest", "top_total", "sum_of_top"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 14)),
         (
             "return sum(sorted($a, reverse=True)[:$k])",
@@ -341,7 +335,7 @@ FAMILIES = [
             "return a list without the value at position $k",
         ),
         ("remove_index", "delete_at", "drop_item"),
-        ARGUMENT,
+        LIST,
         grid(k=range(0, 8)),
         (
             "return $a[:$k] + $a[$k + 1:]",
@@ -359,7 +353,7 @@ FAMILIES = [
             "copy each value of a list $k times",
         ),
         ("repeat_each", "repeat_items", "stretch_list"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 7)),
         (
             "return [x for x in $a for _ in range($k)]",
@@ -378,10 +372,7 @@ FAMILIES = [
         ("pick_items", "extract_column", "get_items"),
         ("pairs|rows|tuples",),
         grid(k=range(0, 7)),
-        (
-            "return [t[$k] for t in $a]",
-            "result = []\nfor t in $a:\n    result.append(t[$k])\nreturn result",
-        ),
+        ("return [t[$k] for t in $a]", "result = []\nfor t in $a:\n    result.append(t[$k])\nreturn result"),
         ("return $a[$k]", "return [t[$k - 1] for t in $a]", "return [t[$k:] for t in $a]"),
         lambda rng, p: ([tuple(integers(rng, least=p["k"] + 1, most=p["k"] + 2)) for _ in range(rng.randint(1, 3))],),
     ),
@@ -393,17 +384,13 @@ FAMILIES = [
             "sort numbers by the value of each modulo $k",
         ),
         ("sort_by_mod", "order_by_remainder", "mod_sort"),
-        ARGUMENT,
+        LIST,
         grid(k=range(2, 16)),
         (
             "return sorted($a, key=lambda x: x % $k)",
             "result = list($a)\nresult.sort(key=lambda x: x % $k)\nreturn result",
         ),
-        (
-            "return sorted(x % $k for x in $a)",
-            "return sorted($a)",
-            "return sorted($a, key=lambda x: x // $k)",
-        ),
+        ("return sorted(x % $k for x in $a)", "return sorted($a)", "return sorted($a, key=lambda x: x // $k)"),
         plain,
     ),
     Family(
@@ -414,7 +401,7 @@ FAMILIES = [
             "return the number of adjacent pairs whose distance is $word $k",
         ),
         ("count_gaps", "count_pairs", "neighbour_gaps"),
-        ARGUMENT,
+        LIST,
         cross(COMPARISONS, grid(k=range(2, 9))),
         (
             "return sum(1 for i in range(len($a) - 1) if abs($a[i] - $a[i + 1]) $op $k)",

@@ -1,8 +1,6 @@
 """Families about integers."""
 
-from data.embedded.families.family import Family, grid
-
-NUMBER = ("n|num|x",)
+from data.embedded.families.family import NUMBER, Family, grid
 
 
 def one_to(high):
@@ -90,11 +88,7 @@ FAMILIES = [
     ),
     Family(
         "linear",
-        (
-            "multiply a number by $k and add $m",
-            "return $k times n plus $m",
-            "compute the value of $k * n + $m",
-        ),
+        ("multiply a number by $k and add $m", "return $k times n plus $m", "compute the value of $k * n + $m"),
         ("linear", "scale_and_add", "times_plus"),
         NUMBER,
         grid(k=range(2, 9), m=(1, 3, 4, 7, 10)),
@@ -270,14 +264,8 @@ FAMILIES = [
             "count = 0\nfor i in range($a, $b + 1):\n    if i % $k == 0:\n        count += 1\nreturn count",
             "return len([i for i in range($a, $b + 1) if i % $k == 0])",
         ),
-        (
-            "return sum(i for i in range($a, $b + 1) if i % $k == 0)",
-            "return ($b - $a) // $k",
-        ),
-        lambda rng, p: (
-            (low := rng.randint(1, 12)),
-            low + p["k"] * rng.randint(0, 3) + rng.choice((0, -low % p["k"])),
-        ),
+        ("return sum(i for i in range($a, $b + 1) if i % $k == 0)", "return ($b - $a) // $k"),
+        lambda rng, p: ((low := rng.randint(1, 12)), low + p["k"] * rng.randint(0, 3) + rng.choice((0, -low % p["k"]))),
         tier="hard",
     ),
     Family(
@@ -316,10 +304,7 @@ FAMILIES = [
             "return len([ch for ch in str($a) if int(ch) > $k])",
             "count = 0\nfor ch in str($a):\n    if int(ch) > $k:\n        count += 1\nreturn count",
         ),
-        (
-            "return sum(int(ch) for ch in str($a) if int(ch) > $k)",
-            "return sum(1 for ch in str($a) if ch > $k)",
-        ),
+        ("return sum(int(ch) for ch in str($a) if int(ch) > $k)", "return sum(1 for ch in str($a) if ch > $k)"),
         lambda rng, p: (
             int("".join(rng.choice(f"0123456789{p['k']}{p['k']}{p['k'] + 1}") for _ in range(rng.randint(3, 6)))),
         ),

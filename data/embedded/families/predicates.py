@@ -1,10 +1,6 @@
 """Families that answer yes or no."""
 
-from data.embedded.families.family import COMPARISONS, Family, cross, grid, integers, word
-
-NUMBER = ("n|num|x",)
-LIST = ("nums|xs|values|numbers",)
-TEXT = ("text|s|string",)
+from data.embedded.families.family import COMPARISONS, LIST, NUMBER, TEXT, Family, cross, grid, integers, word
 
 FAMILIES = [
     Family(
@@ -17,10 +13,7 @@ FAMILIES = [
         ("divisible_by_both", "is_common_multiple", "both_divide"),
         NUMBER,
         grid(k=(2, 3, 4, 5), m=(6, 7, 9, 10, 11)),
-        (
-            "return $a % $k == 0 and $a % $m == 0",
-            "if $a % $k == 0 and $a % $m == 0:\n    return True\nreturn False",
-        ),
+        ("return $a % $k == 0 and $a % $m == 0", "if $a % $k == 0 and $a % $m == 0:\n    return True\nreturn False"),
         ("return $a % $k == 0 or $a % $m == 0", "return $a % ($k + $m) == 0", "return $a % $k == 0"),
         lambda rng, p: (rng.choice((p["k"], p["m"], p["k"] * p["m"], 1)) * rng.randint(1, 5),),
     ),
@@ -34,10 +27,7 @@ FAMILIES = [
         ("divisible_by_one", "is_multiple", "one_divides"),
         NUMBER,
         grid(k=(2, 3, 4, 5), m=(6, 7, 9, 11, 13)),
-        (
-            "return $a % $k == 0 or $a % $m == 0",
-            "if $a % $k == 0 or $a % $m == 0:\n    return True\nreturn False",
-        ),
+        ("return $a % $k == 0 or $a % $m == 0", "if $a % $k == 0 or $a % $m == 0:\n    return True\nreturn False"),
         ("return $a % $k == 0 and $a % $m == 0", "return $a % ($k * $m) == 0", "return $a % $m == 0"),
         lambda rng, p: (rng.choice((p["k"], p["m"], p["k"] * p["m"], 1)) * rng.randint(1, 7),),
         unseen=True,
@@ -70,10 +60,7 @@ FAMILIES = [
         ("has_value", "any_number", "exists_in"),
         LIST,
         cross(COMPARISONS, grid(k=range(-1, 12))),
-        (
-            "return any(x $op $k for x in $a)",
-            "for x in $a:\n    if x $op $k:\n        return True\nreturn False",
-        ),
+        ("return any(x $op $k for x in $a)", "for x in $a:\n    if x $op $k:\n        return True\nreturn False"),
         ("return all(x $op $k for x in $a)", "return $a[0] $op $k"),
         lambda rng, p: (around(rng, p),),
     ),
@@ -87,10 +74,7 @@ FAMILIES = [
         ("all_values", "every_number", "check_all"),
         LIST,
         cross(COMPARISONS, grid(k=range(-1, 12))),
-        (
-            "return all(x $op $k for x in $a)",
-            "for x in $a:\n    if not x $op $k:\n        return False\nreturn True",
-        ),
+        ("return all(x $op $k for x in $a)", "for x in $a:\n    if not x $op $k:\n        return False\nreturn True"),
         ("return any(x $op $k for x in $a)", "return $a[0] $op $k"),
         lambda rng, p: (around(rng, p),),
         unseen=True,
@@ -109,10 +93,7 @@ FAMILIES = [
             "return any($a[i] + $a[j] == $k for i in range(len($a)) for j in range(i + 1, len($a)))",
             "for i in range(len($a)):\n    for j in range(i + 1, len($a)):\n        if $a[i] + $a[j] == $k:\n            return True\nreturn False",
         ),
-        (
-            "return $a[0] + $a[-1] == $k",
-            "return any($a[i] + $a[i + 1] == $k for i in range(len($a) - 1))",
-        ),
+        ("return $a[0] + $a[-1] == $k", "return any($a[i] + $a[i + 1] == $k for i in range(len($a) - 1))"),
         lambda rng, p: (pair_list(rng, p["k"]),),
         tier="hard",
     ),
@@ -125,30 +106,8 @@ FAMILIES = [
         ),
         ("has_suffix", "ends_in", "check_ending"),
         TEXT,
-        grid(
-            t=(
-                "ing",
-                "ed",
-                "er",
-                "ly",
-                "s",
-                "es",
-                "ion",
-                "al",
-                "th",
-                "ny",
-                "ar",
-                "um",
-                "ic",
-                "ous",
-                "ful",
-                "ist",
-            )
-        ),
-        (
-            "return $a.endswith('$t')",
-            "return $a[-len('$t'):] == '$t'",
-        ),
+        grid(t=("ing", "ed", "er", "ly", "s", "es", "ion", "al", "th", "ny", "ar", "um", "ic", "ous", "ful", "ist")),
+        ("return $a.endswith('$t')", "return $a[-len('$t'):] == '$t'"),
         ("return '$t' in $a", "return $a.startswith('$t')"),
         lambda rng, p: (
             rng.choice(("{0}{1}", "{1}{0}", "{0}{1}{0}", "{0}")).format(word(rng, least=2, most=4), p["t"]),
@@ -164,10 +123,7 @@ FAMILIES = [
         ("contains_digit", "has_digit", "digit_in"),
         NUMBER,
         grid(d=range(0, 10)),
-        (
-            "return '$d' in str($a)",
-            "for ch in str($a):\n    if ch == '$d':\n        return True\nreturn False",
-        ),
+        ("return '$d' in str($a)", "for ch in str($a):\n    if ch == '$d':\n        return True\nreturn False"),
         ("return $d in str($a)", "return $a % 10 == $d", "return str($a)[0] == '$d'"),
         lambda rng, p: (int(rng.choice("123456789") + "".join(rng.choice(f"0123456789{p['d']}") for _ in range(3))),),
         fixed=True,

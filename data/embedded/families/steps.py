@@ -1,10 +1,6 @@
 """Tasks of two and three steps."""
 
-from data.embedded.families.family import Family, grid, integers, word, words
-
-LIST = ("nums|xs|values|numbers",)
-WORD_LIST = ("words|items|names",)
-TEXT = ("text|s|string",)
+from data.embedded.families.family import LIST, TEXT, WORD_LIST, Family, grid, integers, word, words
 
 
 def plain(rng, p):
@@ -22,10 +18,7 @@ FAMILIES = [
         ("sum_without_smallest", "drop_and_sum", "trimmed_sum"),
         LIST,
         grid(k=range(1, 10)),
-        (
-            "return sum(sorted($a)[$k:])",
-            "$a = sorted($a)\nreturn sum($a[$k:])",
-        ),
+        ("return sum(sorted($a)[$k:])", "$a = sorted($a)\nreturn sum($a[$k:])"),
         ("return sum($a[$k:])", "return sum(sorted($a)[:$k])", "return sorted($a)[$k:]"),
         lambda rng, p: (integers(rng, least=p["k"] + 1, most=p["k"] + 3),),
     ),
@@ -140,10 +133,7 @@ FAMILIES = [
         ("reverse_step_sum", "backward_sum", "step_total"),
         LIST,
         grid(k=range(2, 12)),
-        (
-            "return sum($a[::-1][::$k])",
-            "$a = $a[::-1]\nreturn sum($a[::$k])",
-        ),
+        ("return sum($a[::-1][::$k])", "$a = $a[::-1]\nreturn sum($a[::$k])"),
         ("return sum($a[::$k])", "return sum($a[::-1][:$k])", "return $a[::-1][::$k]"),
         lambda rng, p: (integers(rng, least=p["k"] + 1, most=p["k"] + 4),),
         unseen=True,
@@ -204,10 +194,7 @@ FAMILIES = [
             "return sorted(x for x in set($a) if $a.count(x) >= $k)",
             "result = []\nfor x in sorted(set($a)):\n    if $a.count(x) >= $k:\n        result.append(x)\nreturn result",
         ),
-        (
-            "return [x for x in $a if $a.count(x) >= $k]",
-            "return sorted(x for x in set($a) if $a.count(x) == $k)",
-        ),
+        ("return [x for x in $a if $a.count(x) >= $k]", "return sorted(x for x in set($a) if $a.count(x) == $k)"),
         lambda rng, p: (shuffled(rng, [9] * (p["k"] + 1) + [4] * p["k"] + [6] * (p["k"] - 1) + [rng.randint(0, 9)]),),
     ),
     Family(

@@ -1,9 +1,17 @@
 """Families about strings and lists of words."""
 
-from data.embedded.families.family import COMPARISONS, LETTERS, SEPARATORS, Family, cross, grid, word, words
-
-TEXT = ("text|s|string",)
-WORD_LIST = ("words|items|names",)
+from data.embedded.families.family import (
+    COMPARISONS,
+    LETTERS,
+    SEPARATORS,
+    TEXT,
+    WORD_LIST,
+    Family,
+    cross,
+    grid,
+    word,
+    words,
+)
 
 
 def with_letter(rng, p):
@@ -69,10 +77,7 @@ FAMILIES = [
         ("replace_letter", "swap_char", "change_letter"),
         TEXT,
         tuple({"c": c, "d": d} for c in "abcdeost" for d in "xzmn*"),
-        (
-            "return $a.replace('$c', '$d')",
-            "return ''.join('$d' if ch == '$c' else ch for ch in $a)",
-        ),
+        ("return $a.replace('$c', '$d')", "return ''.join('$d' if ch == '$c' else ch for ch in $a)"),
         ("return $a.replace('$d', '$c')", "return $a.replace('$c', '')", "return $a.replace('$c', '$d', 1)"),
         with_letter,
     ),
@@ -164,10 +169,7 @@ FAMILIES = [
         ("repeat_text", "join_copies", "repeat_string"),
         TEXT,
         grid(k=range(2, 7), sep=SEPARATORS),
-        (
-            "return '$sep'.join([$a] * $k)",
-            "return '$sep'.join($a for _ in range($k))",
-        ),
+        ("return '$sep'.join([$a] * $k)", "return '$sep'.join($a for _ in range($k))"),
         ("return $a * $k", "return '$sep'.join($a * $k)", "return ($a + '$sep') * $k"),
         lambda rng, p: (word(rng, least=2, most=4),),
     ),
@@ -217,10 +219,7 @@ FAMILIES = [
         ("upper_prefix", "raise_start", "capitalize_first"),
         TEXT,
         grid(k=range(1, 11)),
-        (
-            "return $a[:$k].upper() + $a[$k:]",
-            "head = $a[:$k].upper()\nreturn head + $a[$k:]",
-        ),
+        ("return $a[:$k].upper() + $a[$k:]", "head = $a[:$k].upper()\nreturn head + $a[$k:]"),
         ("return $a[:$k].upper()", "return $a[:$k] + $a[$k:].upper()", "return $a.upper()"),
         long_text,
     ),
@@ -234,10 +233,7 @@ FAMILIES = [
         ("pad_left", "fill_left", "align_right"),
         TEXT,
         grid(k=range(5, 10), sep=SEPARATORS),
-        (
-            "return $a.rjust($k, '$sep')",
-            "return '$sep' * ($k - len($a)) + $a",
-        ),
+        ("return $a.rjust($k, '$sep')", "return '$sep' * ($k - len($a)) + $a"),
         ("return $a.ljust($k, '$sep')", "return '$sep' * $k + $a", "return $a.center($k, '$sep')"),
         any_text,
     ),
@@ -251,10 +247,7 @@ FAMILIES = [
         ("join_words", "combine_words", "join_upper"),
         WORD_LIST,
         grid(sep=(*SEPARATORS, ", ", " ", " - ", ";", "#", "=", "&", "::", "..", "--")),
-        (
-            "return '$sep'.join(w.upper() for w in $a)",
-            "return '$sep'.join($a).upper()",
-        ),
+        ("return '$sep'.join(w.upper() for w in $a)", "return '$sep'.join($a).upper()"),
         ("return '$sep'.join($a)", "return ''.join(w.upper() for w in $a)", "return '$sep'.join($a).title()"),
         lambda rng, p: (words(rng, least=2, most=4),),
     ),

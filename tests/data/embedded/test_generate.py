@@ -1,4 +1,4 @@
-"""The embedded problems: what the splits, tests and references promise."""
+"""The embedded problems: their splits, tests and references."""
 
 import json
 from collections import Counter
@@ -19,20 +19,20 @@ from data.embedded.generate import (
     write_problems,
 )
 from data.embedded.habits import good_bodies, wrong_bodies
-from data.sets.registry import EMBEDDED, load_problems
+from data.sets.registry import EMBEDDED_DIRECTORY, load_problems
 
 
 @pytest.fixture(scope="module")
 def records():
     return {
-        split: [json.loads(line) for line in (EMBEDDED / f"{split}.jsonl").read_text().splitlines()]
+        split: [json.loads(line) for line in (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "valid", "test")
     }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def tests_of():
-    """choose_tests, which is most of the work here, but each variant only once; generator and corpus use it too."""
+    """choose_tests with a memory, because it takes most of the time; generator and corpus use it, too."""
     found = {}
 
     def choose_once(variant):
@@ -48,14 +48,14 @@ def tests_of():
 
 
 def test_files_are_what_the_generator_writes(tmp_path):
-    """A family edited without regenerating, or a draw that depends on hash order or on the machine."""
+    """A family is edited but the files are not generated again, or a draw depends on hash order or the machine."""
     write_problems(tmp_path)
     for split in ("train", "valid", "test"):
-        assert (tmp_path / f"{split}.jsonl").read_bytes() == (EMBEDDED / f"{split}.jsonl").read_bytes(), split
+        assert (tmp_path / f"{split}.jsonl").read_bytes() == (EMBEDDED_DIRECTORY / f"{split}.jsonl").read_bytes(), split
 
 
 def test_sizes_of_splits(records):
-    """Splits too small to measure on, or a test split that is mostly what RL has trained on."""
+    """A split is too small to measure on, or the test split has too few unseen families."""
     assert len(ALL) >= 60
     assert len(records["train"]) >= 2000
     assert len(records["valid"]) >= 200
@@ -66,7 +66,7 @@ def test_sizes_of_splits(records):
 
 
 def test_nothing_leaks_between_splits(records):
-    """A held-out problem whose family and parameters, or whose solution, RL has trained on."""
+    """A held-out problem has the family and parameters, or the solution, of a train problem."""
 
     def keys(split):
         parameters = {(r["family"], json.dumps(r["params"], sort_keys=True)) for r in records[split]}
@@ -85,12 +85,12 @@ def test_nothing_leaks_between_splits(records):
 
 
 def neutral_name(code):
-    """The solution without its function's name: a new name does not make a new solution."""
+    """The solution without its function's name."""
     return code[code.index("(") :]
 
 
 def test_pretraining_text_holds_no_held_out_problem():
-    """The base has already seen the answers that the evaluation asks for."""
+    """The base model is pretrained on the answers of the evaluation."""
     held_out = {
         (v.family.name, json.dumps(v.params, sort_keys=True))
         for v in make_variants()
@@ -112,7 +112,7 @@ def test_pretraining_text_holds_no_held_out_problem():
 
 
 def test_every_reference_passes_its_tests(records):
-    """A wrong expected value: the best program would be judged wrong."""
+    """A test expects a wrong value, so that a correct program fails."""
     for split in records:
         for record in records[split]:
             namespace = {}
@@ -123,7 +123,7 @@ def test_every_reference_passes_its_tests(records):
 
 
 def test_tests_kill_wrong_bodies(tests_of):
-    """Weak tests, which pay for wrong programs. Wrong = differs from the reference on any of 300 fresh inputs."""
+    """Weak tests reward wrong programs. Wrong: differs from the reference on any of 300 new inputs."""
     survivors, wrong_count = Counter(), 0
     for variant in make_variants()[::4]:
         arguments = ARGUMENTS[: len(variant.family.args)]
@@ -138,7 +138,7 @@ def test_tests_kill_wrong_bodies(tests_of):
                 wrong_count += 1
                 continue
             if all(call(function, inputs) == result for inputs, result in zip(fresh, expected, strict=True)):
-                continue  # not wrong after all, only written differently
+                continue  # not wrong, only written differently
             wrong_count += 1
             if all(call(function, inputs) == ("value", result) for inputs, result in tests):
                 survivors[variant.family.name, body] += 1
@@ -147,13 +147,13 @@ def test_tests_kill_wrong_bodies(tests_of):
 
 
 def test_all_styles_of_a_family_agree_with_its_reference(tests_of):
-    """A 'correct' style that is wrong for some parameters would teach the base a mistake nobody planted."""
+    """A correct body is wrong for some parameters, so that the base learns an unplanned mistake."""
     for variant in make_variants()[::7]:
         tests_of(variant)  # raises ValueError on disagreement
 
 
 def test_wordings_state_the_parameters():
-    """A wording that leaves out a parameter asks for the impossible."""
+    """A wording does not mention a parameter, so that the task is impossible."""
     for family in ALL:
         shown = [fill(text, family.params[0], ()) for text in family.texts]
         other = [fill(text, family.params[-1], ()) for text in family.texts]
@@ -161,7 +161,7 @@ def test_wordings_state_the_parameters():
 
 
 def test_prompt_shows_one_test_only():
-    """A prompt that shows the hidden tests as well."""
+    """The prompt shows the hidden tests."""
     from data.prompts import build_prompt
 
     for problem in load_problems("embedded", "test")[:50]:
@@ -171,6 +171,6 @@ def test_prompt_shows_one_test_only():
 
 
 def test_function_source_indents_every_line():
-    """A body of several lines of which only the first is in the function."""
+    """Only the first line of a body is in the function."""
     source = function_source("f", ("x",), "if x:\n    return 1\nreturn 2")
     assert source == "def f(x):\n    if x:\n        return 1\n    return 2\n"

@@ -1,4 +1,4 @@
-"""APPS and APPS+: programs and functions kept apart, tests in the judge's form, strict reading.
+"""APPS and APPS+: programs and functions are separate, tests have the sandbox's form, reading is strict.
 
 The records are made here, in the published layouts: the real files are large, and not ours to ship.
 """
@@ -9,7 +9,7 @@ import re
 import pytest
 
 from data.sets import apps
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage, Task
 
 
@@ -58,8 +58,8 @@ def passes(judge, problem, program=None):
 
 
 def test_programs_and_functions_apart(tmp_path):
-    """List tests in a set of stdin programs: about 36 % of APPS+ that no program can solve. Or a problem that a program
-    without a line of code solves."""
+    """A set of stdin programs has tests with argument lists, which no program can pass (36 % of APPS+), or a problem
+    that an empty program solves."""
     path = write(tmp_path, PROGRAM, FUNCTION, METHOD, apps_record(3, ["1\n", "2\n"], ["\n", " "]))
     programs, functions = apps.read_programs(path), apps.read_functions(path)
     assert [p.task_id for p in programs] == ["train/0"]
@@ -70,7 +70,7 @@ def test_programs_and_functions_apart(tmp_path):
 
 
 def test_references_pass(tmp_path, judge):
-    """An assert that a right value fails: outputs in a list of one, tuples for lists, methods, missing imports."""
+    """An assert rejects a correct value: outputs in a list of one, tuples for lists, methods, missing imports."""
     path = write(tmp_path, PROGRAM, FUNCTION, METHOD)
     function, method = apps.read_functions(path)
     assert function.test_list[0] == "assert add([1, 2]) in (3, [3])"
@@ -85,7 +85,7 @@ def test_references_pass(tmp_path, judge):
 
 
 def test_first_of_several_values_is_not_enough(tmp_path, judge):
-    """The published checker's hole: the first element of [3, 4] passes for all of it."""
+    """The first element of [3, 4] passes for the whole list, as in the published checker."""
     record = apps_record(5, [[3]], [[3, 4]], ["def after(n):\n    return [n, n + 1]\n"], "def after(n):\n")
     (problem,) = apps.read_functions(write(tmp_path, record))
     assert passes(judge, problem)
@@ -107,7 +107,7 @@ def test_first_of_several_values_is_not_enough(tmp_path, judge):
     ],
 )
 def test_values_as_python(tmp_path, arguments, output, test):
-    """JSON's words in Python source, keys that stay strings, or an integer too long for Python's compiler."""
+    """Python source has JSON's words, string keys for integers, or an integer too long for Python's compiler."""
     given = f"[{decimal(LONG)}]" if arguments == [LONG] else json.dumps(arguments)
     text = f'{{"inputs": [{given}], "outputs": [{json.dumps(output)}], "fn_name": "f"}}'
     record = apps_record(5, [], [], ["def f(*x): return 1"], "def f(*x):\n", input_output=text)
@@ -116,7 +116,7 @@ def test_values_as_python(tmp_path, arguments, output, test):
 
 
 def decimal(number):
-    """All digits of a number, nine at a time: str() refuses so many."""
+    """All digits of a number, nine at a time: str() has a limit."""
     parts = []
     while number >= 10**9:
         number, rest = divmod(number, 10**9)
@@ -125,7 +125,7 @@ def decimal(number):
 
 
 def test_splits(tmp_path):
-    """A problem that is validated on as well as trained on, or the test file among the ones to train on."""
+    """A problem is in train and valid, or the test file is in train."""
     path = write(tmp_path, *(PROGRAM | {"id": number} for number in range(20)))
     assert [p.task_id for p in apps.read_programs(path) if p.split == "valid"] == ["train/9", "train/19"]
     assert {p.split for p in apps.read_programs(path)} == {"train", "valid"}
@@ -136,7 +136,7 @@ def test_splits(tmp_path):
 
 
 def test_records_that_lack_something(tmp_path):
-    """A record without tests that everything passes; a reference in Python 2 taken for one; no solution refused."""
+    """A record without tests is kept, one without a solution is lost, or the reference is Python 2."""
     python2 = apps_record(3, ["1\n"], ["2\n"], ["print 2", "print(2)\n"])
     none = apps_record(4, ["1\n"], ["2\n"], ["print 2"])
     empty = [PROGRAM | {"id": 5, "input_output": ""}, apps_record(6, [], []), none | {"id": 7, "solutions": ""}]
@@ -145,7 +145,7 @@ def test_records_that_lack_something(tmp_path):
 
 
 def test_tolerance_only_for_fractions(tmp_path):
-    """Two large integers taken for one, or 0.30000000000000004 for wrong."""
+    """Two different large integers count as equal, or 0.30000000000000004 counts as wrong."""
     whole, fraction = apps_record(3, ["1"], ["1000000007"]), apps_record(4, ["1", "2"], ["1", "0.5"])
     assert [p.tolerance for p in apps.read_programs(write(tmp_path, whole, fraction))] == [0.0, 1e-6]
 
@@ -156,17 +156,17 @@ def test_tolerance_only_for_fractions(tmp_path):
         ({"difficulty": "hard"}, "difficulty: unknown 'hard'; there are introductory, interview, competition"),
         ({"question": None}, "question: needs str"),
         ({"id": "1"}, "id: needs int"),
-        ({"id": 1}, "task_id: train/1 stands at"),
+        ({"id": 1}, "task_id: train/1 is already used at"),
         ({"input_output": "{"}, "input_output: not JSON"),
         ({"input_output": "[1]"}, "input_output: needs JSON of a dict, got list"),
         ({"input_output": '{"inputs": ["1"], "outputs": []}'}, "outputs: there are 0, for 1 inputs"),
         ({"input_output": '{"inputs": [1], "outputs": ["1"]}'}, "stdin and stdout need text, got int"),
         ({"input_output": '{"inputs": ["1"], "outputs": ["1"], "fn_name": "f"}'}, "need a list of arguments, got str"),
-        ({"solutions": "[1]"}, "solutions: needs strings"),
+        ({"solutions": "[1]"}, "solutions: needs a list of strings"),
     ],
 )
 def test_faults(tmp_path, change, words):
-    """A bad record that is taken, or an error that does not say where in 1.3 GB it is."""
+    """A bad record is accepted, or its error does not tell the place in 1.3 GB."""
     path = write(tmp_path, PROGRAM | {"id": 1}, PROGRAM | change)
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         apps.read_programs(path)
@@ -198,7 +198,7 @@ PLUS = [
 
 
 def test_apps_plus(tmp_path, judge):
-    """Its other layout: solutions that nothing calls, names drawn at random in the request, its functions left in."""
+    """Its layout is misread: solutions without a call, random names in the request, functions among the programs."""
     path = tmp_path / "appsplus.json"
     path.write_text(json.dumps(PLUS))
     called, script = apps.read_plus_programs(path)
@@ -213,7 +213,7 @@ def test_apps_plus(tmp_path, judge):
 
 
 def test_splits_of_apps_plus(tmp_path):
-    """A split that depends on anything but the position."""
+    """A split depends on anything but the position."""
     path = tmp_path / "appsplus.json"
     path.write_text(json.dumps([PLUS[2]] * 20))
     splits = [p.split for p in apps.read_plus_programs(path)]
@@ -229,7 +229,7 @@ def test_splits_of_apps_plus(tmp_path):
     ],
 )
 def test_faults_of_apps_plus(tmp_path, change, words):
-    """An error that does not say which of 7,413 records it means."""
+    """An error does not tell the record among 7,413."""
     path = tmp_path / "appsplus.json"
     path.write_text(json.dumps([PLUS[0], PLUS[1] | change]))
     with pytest.raises(ValueError, match=words):
@@ -237,7 +237,7 @@ def test_faults_of_apps_plus(tmp_path, change, words):
 
 
 def test_a_request_by_another_name(tmp_path):
-    """A request that is not found, and an empty prompt."""
+    """The request is not found, and the prompt is empty."""
     path = tmp_path / "appsplus.json"
     rest = {key: value for key, value in PLUS[2].items() if key != "question"}
     path.write_text(json.dumps([rest | {"prompt": "Say 5."}]))

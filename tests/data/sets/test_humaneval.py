@@ -1,4 +1,4 @@
-"""HumanEval: stub, reference and check of each record, strict reading; and all references pass in the sandbox."""
+"""HumanEval: stub, reference and check of each record, strict reading; all references pass in the sandbox."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from data.sets import humaneval
 from data.sets.registry import load_problems
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage
 
 RECORD = {
@@ -26,7 +26,7 @@ def read(tmp_path, *records):
 
 
 def test_a_record(tmp_path):
-    """The stub missing from the reference, or the request with the signature in it."""
+    """The reference lacks the stub, or the request contains the signature."""
     (problem,) = read(tmp_path, RECORD)
     assert (problem.task_id, problem.split, problem.entry_point) == ("HumanEval/7", "test", "add")
     assert problem.text == "Add two numbers.\n>>> add(1, 2)"
@@ -43,18 +43,18 @@ def test_a_record(tmp_path):
         ({"test": "def check(candidate)\n"}, "test: not Python"),
         ({"canonical_solution": "  return (\n"}, "prompt + canonical_solution: not Python"),
         ({"prompt": None}, "prompt: needs str"),
-        ({}, "task_id: HumanEval/7 stands at"),
+        ({}, "task_id: HumanEval/7 is already used at"),
     ],
 )
 def test_faults(tmp_path, change, words):
-    """A record that nothing could pass, or an error without its line."""
+    """A record that no program can pass is accepted, or its error lacks the line."""
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         read(tmp_path, RECORD, RECORD | change)
     assert str(caught.value).startswith(f"{tmp_path / 'humaneval.jsonl'}:2: ")
 
 
 def test_real_references_pass(humaneval_file):
-    """A check that cannot call helpers of the prompt, or a reference without its stub."""
+    """A check cannot call helpers of the prompt, or a reference lacks its stub."""
     problems = load_problems("humaneval", "test", given=humaneval_file)
     assert [problem.task_id for problem in problems] == [f"HumanEval/{number}" for number in range(164)]
     assert all(problem.text and problem.stub for problem in problems)

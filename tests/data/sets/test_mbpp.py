@@ -1,4 +1,4 @@
-"""MBPP: both published shapes, the standard splits, strict reading; and all references pass in the sandbox."""
+"""MBPP: both published layouts, the standard splits, strict reading; references pass in the sandbox."""
 
 import ast
 import json
@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from data.sets import mbpp
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Limits, Sandbox, Stage
 
 FULL = {
@@ -47,7 +47,7 @@ def read_sanitized(tmp_path, *records):
 
 
 def test_a_record_of_each_shape(tmp_path):
-    """A field that is read from the other shape's name; challenge tests among the tests; lines that end in \\r."""
+    """A field is read by the other layout's name, challenge tests are among the tests, or lines end in \\r."""
     (full,) = read(tmp_path, FULL)
     assert (full.task_id, full.text, full.split) == (600, "Write a function to add.", "valid")
     assert (full.code, full.test_list) == ("def add(a, b):\n    return a + b\n", ("assert add(1, 2) == 3",))
@@ -59,16 +59,16 @@ def test_a_record_of_each_shape(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task_id": 975}, "task_id: 975 is none"),
+        ({"task_id": 975}, "task_id: 975 is not in MBPP"),
         ({"task_id": "600"}, "task_id: needs int"),
-        ({"task_id": 1}, "task_id: 1 stands at"),
+        ({"task_id": 1}, "task_id: 1 is already used at"),
         ({"test_list": ["assert add(1, 2) = 3"]}, "test_list[0]: not Python"),
         ({"test_setup_code": "root = ("}, "test_setup_code: not Python"),
         ({"text": 5}, "text: needs str, got int"),
     ],
 )
 def test_faults(tmp_path, change, words):
-    """A bad record that is taken, or an error without its line and field."""
+    """A bad record is accepted, or its error lacks line or field."""
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         read(tmp_path, FULL | {"task_id": 1}, FULL | change)
     assert str(caught.value).startswith(f"{tmp_path / 'mbpp.jsonl'}:2: ")
@@ -84,7 +84,7 @@ def test_faults(tmp_path, change, words):
     ],
 )
 def test_faults_of_the_list(tmp_path, record, words):
-    """The same in a file that is one JSON list, where there are no lines to name."""
+    """The same in a file that is one JSON list: errors name the record."""
     with pytest.raises(ValueError, match=words):
         read_sanitized(tmp_path, SANITIZED | {"task_id": 2}, record)
     (tmp_path / "object.json").write_text("{}")
@@ -93,7 +93,7 @@ def test_faults_of_the_list(tmp_path, record, words):
 
 
 def test_real_files_and_their_splits(mbpp_file, sanitized_file):
-    """A split that begins or ends one task off, or a file that is not read to its end."""
+    """A split begins or ends one task too early or late, or a file is not read to its end."""
     problems = mbpp.read(mbpp_file)
     assert [problem.task_id for problem in problems] == list(range(1, 975))
     expected = ["prompt"] * 10 + ["test"] * 500 + ["valid"] * 90 + ["train"] * 374
@@ -107,7 +107,7 @@ def test_real_files_and_their_splits(mbpp_file, sanitized_file):
 
 
 def test_entry_points_agree_with_another_rule(mbpp_file, sanitized_file):
-    """A helper, or a name that the test only mentions, taken for the function that is tested.
+    """A helper, or a name that the test only mentions, is taken for the tested function.
 
     The other rule: the first name in the tests that the reference defines.
     """
@@ -120,7 +120,7 @@ def test_entry_points_agree_with_another_rule(mbpp_file, sanitized_file):
 
 
 def test_references_pass(mbpp_file, sanitized_file):
-    """Imports of the tests that do not reach them, or a setup that does not survive the reading.
+    """Imports do not reach the tests, or reading loses the setup code.
 
     tests/sandbox/test_benchmarks.py has all of the full set.
     """

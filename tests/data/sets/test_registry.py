@@ -1,4 +1,4 @@
-"""Named sets: where their files are looked for, which splits they have, and one clear line for what is not there."""
+"""Named sets: the places of their files, their splits, and one clear line for what is missing."""
 
 import json
 import re
@@ -14,7 +14,7 @@ RECORD = {"text": "Write a function to add.", "code": CODE, "test_setup_code": "
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of our own, with an MBPP of four tasks in it."""
+    """A separate cache that holds an MBPP of four tasks."""
     directory = tmp_path / "cache"
     directory.mkdir()
     monkeypatch.setenv("CODELADDER_CACHE", str(directory))
@@ -31,7 +31,7 @@ def ids(problems):
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):
-    """A cache in another place than the documented one, or the empty variable taken for the root directory."""
+    """The cache is not in the documented place, or an empty variable means the root directory."""
     assert cache_directory() == tmp_path / "cache"
     monkeypatch.delenv("CODELADDER_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
@@ -42,7 +42,7 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
 
 
 def test_splits_of_a_named_set():
-    """Problems of another split, MBPP's own fourth split refused, or its prompts among the ones to train on."""
+    """A split has problems of another, MBPP's fourth split is rejected, or its prompts are in train."""
     assert ids(load_problems("mbpp", "all")) == [10, 11, 600, 974]
     assert [ids(load_problems("mbpp", split)) for split in ("prompt", "test", "valid", "train")] == [
         [10], [11], [600], [974]
@@ -65,21 +65,21 @@ def test_splits_of_a_named_set():
     ],
 )
 def test_what_is_not_there(source, split, words):
-    """A traceback, an empty set, or a line that does not say what to do."""
+    """The result is a traceback, an empty set, or a line without advice."""
     with pytest.raises(ValueError, match=re.escape(words)) as caught:
         load_problems(source, split)
     assert "\n" not in str(caught.value)
 
 
 def test_a_split_without_problems(cache):
-    """A run that trains on nothing."""
+    """A run trains on no problems."""
     write_mbpp(cache / "mbpp.jsonl", 700)
     with pytest.raises(ValueError, match="no record has 'test'"):
         load_problems("mbpp", "test")
 
 
 def test_nothing_fit_for_stdin(cache):
-    """An empty set of programs from a set that has no plain function."""
+    """A set without convertible functions becomes an empty set of programs."""
     problem = RECORD | {"task_id": 700, "test_list": ["assert add((1,), (2,)) == (1, 2)"]}
     (cache / "mbpp.jsonl").write_text(json.dumps(problem))
     with pytest.raises(ValueError, match="mbpp-stdin: no problem of mbpp is a function from JSON to JSON"):
@@ -87,7 +87,7 @@ def test_nothing_fit_for_stdin(cache):
 
 
 def test_a_given_file_or_directory(tmp_path):
-    """A file in the cache read instead of the given one, or the published name not found in a directory."""
+    """The cache is read instead of the given file, or a file is not found under its published name."""
     write_mbpp(tmp_path / "other.jsonl", 5)
     assert ids(load_problems("mbpp", "all", tmp_path / "other.jsonl")) == [5]
     assert ids(load_problems("mbpp", "prompt", tmp_path / "other.jsonl")) == [5]
@@ -105,7 +105,7 @@ def test_a_given_file_or_directory(tmp_path):
 
 
 def test_two_files_of_one_set(cache, monkeypatch):
-    """Problems of the first file lost, or a file read (1.3 GB of APPS) that the split does not need."""
+    """Problems of the first file are lost, or a file that the split does not need (1.3 GB of APPS) is read."""
     write_mbpp(cache / "a.jsonl", 601, 602)
     write_mbpp(cache / "b.jsonl", 11)
     files = sets.File("a.jsonl", "", (), ("train",)), sets.File("b.jsonl", "", (), ("test",))
@@ -114,12 +114,12 @@ def test_two_files_of_one_set(cache, monkeypatch):
     (cache / "a.jsonl").unlink()
     assert ids(load_problems("two", "test")) == [11]
     write_mbpp(cache / "a.jsonl", 11)
-    with pytest.raises(ValueError, match="task_id: 11 stands at"):
+    with pytest.raises(ValueError, match="task_id: 11 is already used at"):
         load_problems("two", "all")
 
 
 def test_sources_are_complete():
-    """A set without a licence, an address that is not https, or two sets whose files have one name."""
+    """A set lacks a licence, an address is not https, or files of two sets have the same name."""
     for name, source in SOURCES.items():
         assert source.licence, name
         assert set(source.splits) >= {"test"}, name

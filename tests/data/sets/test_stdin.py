@@ -1,4 +1,4 @@
-"""Functions turned into programs: only where nothing is lost, and every embedded reference passes as one."""
+"""Functions as programs: only if nothing is lost, and every embedded reference passes as a program."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from data.problems import Problem
 from data.sets.registry import load_problems
 from data.sets.stdin import to_stdin
-from experiments.rollouts.judge import make_task
+from experiments.inputs.tasks import make_task
 from sandbox import Case, Limits, Sandbox, Stage, Task
 from sandbox.judge.cases import same_output
 
@@ -18,7 +18,7 @@ def problem(*tests, text="Write a function to answer.", **fields):
 
 
 def test_a_program_of_a_function():
-    """A field that is lost on the way, a test left behind, or a request that still asks for a function."""
+    """A field is lost, a test remains, or the request still asks for a function."""
     function = problem("assert f([1, 2], 'a') == [1, 2]", "assert f(-1.5) == -1.5")
     program = to_stdin(function)
     assert (program.task_id, program.family, program.tier, program.split) == (3, "fam", "hard", "test/unseen")
@@ -37,7 +37,7 @@ def test_a_program_of_a_function():
     ],
 )
 def test_the_request(text, begins):
-    """MBPP's other wordings, which would ask for a function and expect a program."""
+    """With MBPP's other wordings, the request asks for a function, but the tests expect a program."""
     assert to_stdin(problem("assert f(1) == 1", text=text)).text.startswith(begins + " It reads")
 
 
@@ -70,20 +70,19 @@ def test_the_request(text, begins):
     ],
 )
 def test_what_would_be_lost_is_left_out(test):
-    """A tuple that comes back as a list, a key as a string, a test as another one: a right program fails, or a wrong
-    one passes."""
+    """JSON changes a value or a test, so that a correct program fails or a wrong one passes."""
     assert to_stdin(problem("assert f(1) == 1", test)) is None
     assert to_stdin(problem("assert f(1) == 1")) is not None
 
 
 @pytest.mark.parametrize("field", ["test_setup_code", "support"])
 def test_code_beside_the_tests(field):
-    """A program judged without what its tests or its stand-ins were given."""
+    """A program is tested without its setup code or its stand-ins."""
     assert to_stdin(problem("assert f(1) == 1", **{field: "x = 1"})) is None
 
 
 def test_values_survive():
-    """A value in the case other than that in the assert: escapes, signs, true for 1."""
+    """A case has another value than the assert: escapes, signs, true for 1."""
     values = [
         None,
         True,
@@ -120,13 +119,13 @@ def test_values_survive():
     ],
 )
 def test_numbers_are_compared_as_numbers(results, printed, same):
-    """A reference that returns 4.0 where the assert has 4 fails as a program; or large integers are rounded."""
+    """A reference that returns 4.0 for the assert's 4 fails as a program, or large integers are rounded."""
     program = to_stdin(problem(*(f"assert f({result}) == {result}" for result in results)))
     assert same_output(printed, program.cases[0][1], program.tolerance) == same
 
 
 def test_embedded_references_pass():
-    """An own set whose reference solutions fail, or that has shrunk: 2,901 of the 2,969 embedded problems fit."""
+    """A reference of our own set fails, or problems are lost: 2,901 of the 2,969 embedded problems fit."""
     programs = load_problems("embedded-stdin", "all")
     counts = [sum(p.split.startswith(split) for p in programs) for split in ("train", "valid", "test")]
     assert counts == [2256, 227, 418]

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from data.sets.evalplus import make_problems, read_records
+from data.sets.evalplus import make_problems, read_tasks
 from experiments.inputs import expected
 from experiments.inputs.expected import cache_path, expected_outputs
-from experiments.rollouts.judge import make_task, program_limits
+from experiments.inputs.tasks import make_task, program_limits
 from sandbox import Sandbox, Stage
 
 LARGE = "def large(n):\n    if n == 400000:\n        sum(range(60000000))\n    return 'x' * n\n"
@@ -44,7 +44,7 @@ def data(tmp_path, monkeypatch):
     def write(*records):
         path = tmp_path / "plus.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        return path, read_records(path)
+        return path, read_tasks(path)
 
     return write
 

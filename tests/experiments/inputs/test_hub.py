@@ -13,8 +13,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 
 from experiments.inputs import hub as checkpoints
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
-from rl.credit import token_bytes
-from rl.model import ModelConfig, init_model, load_model, save_model
+from rl.files.token_bytes import token_bytes
+from rl.files.weights import load_model, save_model
+from rl.model import ModelConfig, init_model
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ModelConfig("llama", 400, 16, 24, 1, 2, 1, 8)

@@ -2,22 +2,28 @@
 
 import json
 import random
+from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from data.problems import Problem
-from data.prompts import DOCSTRING, OWN_SHOTS, Asking, build_messages, build_prompt, has_ended
+from data.programs import has_ended
+from data.prompts import DOCSTRING, OWN_SHOTS, PromptFormat, build_messages, build_prompt
 from data.sets.registry import load_problems
 from experiments import score
 from experiments.inputs import policy as policies
-from experiments.inputs.policy import answer, encode_prompts, load_policy, make_stop, reference_rollouts
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED
-from experiments.rollouts.judge import make_answers, start_referee
+from experiments.report.run_directory import to_record
+from experiments.rollouts import sample as sampling
+from experiments.rollouts.judge import start_judges
+from experiments.rollouts.reward import make_answer
+from experiments.rollouts.sample import make_stop, reference_rollouts, sample_rollouts
 from rewards.places import finding_range
 from rl.credit import decode
-from rl.files.config import ModelConfig
-from rl.model import init_model, save_model
+from rl.files.weights import save_model
+from rl.model import ModelConfig, init_model
 from rl.sample import Completion
 
 BOS, END = "<|begin|>", "<|im_end|>"
@@ -47,7 +53,7 @@ def make_checkpoint(tmp_path_factory):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    texts = [FUNCTION.code, build_messages(FUNCTION, Asking("chat"))[0]["content"]]
+    texts = [FUNCTION.code, build_messages(FUNCTION, PromptFormat("chat"))[0]["content"]]
     special = [END, BOS, "<|im_start|>"]
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
@@ -77,18 +83,20 @@ def checkpoint(make_checkpoint):
 
 
 @pytest.fixture(scope="module")
-def referee():
-    with start_referee(1, 1.0, allow_weak=True) as referee:
-        yield referee
+def judges():
+    with start_judges(1, 1.0, allow_weak=True) as judges:
+        yield judges
 
 
 def load(path, **asked):
-    return load_policy(str(path), "", "cpu", "fp32", **asked)
+    policy = open_policy(str(path), **asked)
+    load_weights(policy, "", "cpu", "fp32")
+    return policy
 
 
 def prompt_text(policy, problem):
     """What the prompt's ids say, special tokens included."""
-    return policy.tokenizer.decode(encode_prompts(policy.tokenizer, [problem], policy.asking)[0])
+    return policy.tokenizer.decode(policy.prompt_ids(problem))
 
 
 # Styles -------------------------------------------------------------------------------------------------------
@@ -102,12 +110,12 @@ def test_auto(make_checkpoint, checkpoint):
     assert load(make_checkpoint(prompt="securecode")).asking.style == "securecode"
     assert load(EMBEDDED).asking == DOCSTRING
     given = load(checkpoint, prompt="docstring", extract="longest", stop="eos", shots=OWN_SHOTS[:1]).asking
-    assert given == Asking("docstring", False, "longest", False, OWN_SHOTS[:1])
+    assert given == PromptFormat("docstring", False, "longest", False, OWN_SHOTS[:1])
 
 
 def test_chat_prompts(checkpoint):
     """A second beginning of sequence, a turn that is closed at once, or a thought in spite of no thinking."""
-    request = build_messages(FUNCTION, Asking("chat"))[0]["content"]
+    request = build_messages(FUNCTION, PromptFormat("chat"))[0]["content"]
     asked = f"{BOS}<|im_start|>user\n{request}{END}\n<|im_start|>assistant\n"
     plain, thinking = load(checkpoint), load(checkpoint, thinking=True)
     assert prompt_text(plain, FUNCTION) == f"{asked}<think>\n\n</think>\n\n"
@@ -147,7 +155,7 @@ def test_the_embedded_models_prompts_stay():
         policy.tokenizer(f'"""\n{p.text}\n{p.test_list[0]}\n"""\n', add_special_tokens=False).input_ids
         for p in problems
     ]
-    assert encode_prompts(policy.tokenizer, problems, policy.asking) == expected
+    assert [policy.prompt_ids(problem) for problem in problems] == expected
     assert make_stop(policy, problems) is None
 
 
@@ -193,7 +201,7 @@ PIECES += ["<think>", "</think>\n", "`", "\n", " "]
 
 @pytest.mark.parametrize(
     "asking",
-    [Asking("chat"), Asking("chat", in_thought=True), Asking("few-shot"), Asking("docstring")],
+    [PromptFormat("chat"), PromptFormat("chat", in_thought=True), PromptFormat("few-shot"), PromptFormat("docstring")],
     ids=["chat", "thought", "few-shot", "stub"],
 )
 def test_stop_is_what_the_whole_text_says(asking):
@@ -206,7 +214,7 @@ def test_stop_is_what_the_whole_text_says(asking):
             size = rng.choice((1, 1, 2, 3, 9))
             vocabulary.append(data[:size])
             data = data[size:]
-        policy = policies.Policy(None, None, (), vocabulary, 0, asking)
+        policy = policies.Policy(Path(), None, asking, (), vocabulary, 0)
         ids = list(range(1, len(vocabulary)))
         ids.insert(rng.randrange(len(ids)), 0)
         stop = make_stop(policy, [COMPLETED])
@@ -223,7 +231,7 @@ def test_stop_is_what_the_whole_text_says(asking):
 def test_stop_looks_at_the_whole_text_only_at_marks(checkpoint, monkeypatch):
     """A text that is decoded again with every token: quadratic in its length."""
     policy, looked = load(checkpoint), []
-    monkeypatch.setattr(policies, "has_ended", lambda *given: looked.append(given) or has_ended(*given))
+    monkeypatch.setattr(sampling, "has_ended", lambda *given: looked.append(given) or has_ended(*given))
     ids = policy.tokenizer("Well.\n```python\n" + "x = 1\n" * 200 + "```\n", add_special_tokens=False).input_ids
     stop = make_stop(policy, [FUNCTION])
     stopped = [stop(ids[: count + 1]) for count in range(len(ids))]
@@ -258,9 +266,9 @@ def test_answers_are_ended_and_read(checkpoint, monkeypatch):
         seen["prompt"] = policy.tokenizer.decode(prompts[0])
         on_finished([(0, Completion(ids[:end], [0.0] * end, "stop"))])
 
-    monkeypatch.setattr(policies, "sample", sample)
+    monkeypatch.setattr(sampling, "sample", sample)
     policy = load(checkpoint)
-    (rollout,) = answer(policy, [FUNCTION], seed=0, step=0, group_size=1, max_new_tokens=99, temperature=1.0)
+    (rollout,) = sample_rollouts(policy, [FUNCTION], seed=0, step=0, group_size=1, max_new_tokens=99, temperature=1.0)
     assert seen["prompt"] == prompt_text(policy, FUNCTION)
     assert (rollout.text, rollout.finish_reason, rollout.prefix) == (text, "stop", "")
     assert rollout.text[slice(*rollout.program[:2])] == FUNCTION.code
@@ -271,22 +279,22 @@ def test_sampling_ends_where_the_style_does(checkpoint):
     """A predicate that the sampler never asks: a budget of 64 for an answer that is over after a few tokens."""
     policy = load(checkpoint, prompt="docstring")
     policy.vocabulary = [b"    x\nprint("] * len(policy.vocabulary)  # whatever is drawn
-    (rollout,) = answer(policy, [COMPLETED], seed=0, step=0, group_size=1, max_new_tokens=64, temperature=1.0)
+    (rollout,) = sample_rollouts(policy, [COMPLETED], seed=0, step=0, group_size=1, max_new_tokens=64, temperature=1.0)
     assert (rollout.finish_reason, rollout.text) == ("stop", "    x\nprint(")
     assert rollout.text[slice(*rollout.program[:2])] == "    x\n"
-    assert rollout.prefix == rollout.record()["prefix"] == STUB
+    assert rollout.prefix == to_record(rollout)["prefix"] == STUB
 
 
-def test_solutions_pass_in_each_style(checkpoint, referee):
+def test_solutions_pass_in_each_style(checkpoint, judges):
     """SFT or RL on a program that is not the solution: with its stub twice, without it, or with a fence in it."""
     policies_of = {style: load(checkpoint, prompt=style) for style in ("docstring", "chat", "few-shot")}
     rollouts = [reference_rollouts(policy, [COMPLETED], "code")[0] for policy in policies_of.values()]
-    with referee.trial([COMPLETED]) as trial:
-        trial.add(rollouts)
-        known = trial.finish(rollouts)
-        answers = make_answers(trial.problems, rollouts, known, policies_of["docstring"], budget=72)
-    for rollout, answered, (outcome, analysis) in zip(rollouts, answers, known, strict=True):
-        assert outcome.stage.name == "PASSED"
+    with judges.batch([COMPLETED]) as batch:
+        batch.add(rollouts)
+        batch.finish()
+    for rollout in rollouts:
+        answered, analysis = make_answer(rollout, COMPLETED, (rollout.outcome,), budget=72), rollout.analysis
+        assert rollout.outcome.stage.name == "PASSED"
         # Findings count from the stub's first line: what was executed is what is looked at.
         assert [(found.rule, found.line) for found in analysis.style] == [("F841", 6)]
         assert answered.source.rstrip() == COMPLETED.code.rstrip()
@@ -297,13 +305,13 @@ def test_solutions_pass_in_each_style(checkpoint, referee):
     ]
 
 
-def test_lines_are_explained_behind_a_stub(checkpoint, referee):
+def test_lines_are_explained_behind_a_stub(checkpoint, judges):
     """A line number of the completion beside a finding or a failure that counts from the stub."""
     problem = Problem(1, "Of a circle.", COMPLETED.code, ("assert area(0) == 0",), "area", stub=STUB)
     options = score.ScoreOptions(file="x", problem=1, reward="binary")
     explained = {}
     for text in ("    return pi * r\n", f"```python\n{STUB}    return pi * r\n```", "```\n    return pi * r\n```"):
-        found = score.score(options, text, problem, load(checkpoint, prompt="docstring"), referee)
+        found = score.score(options, text, problem, load(checkpoint, prompt="docstring"), judges)
         explained[text] = score.to_text(found, options, colour=False)
         assert "RUNS" in explained[text]
         assert "NameError, line 6" in explained[text]

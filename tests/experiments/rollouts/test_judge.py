@@ -6,11 +6,14 @@ import random
 import pytest
 
 from data.problems import Problem
-from data.prompts import extract_program
+from data.programs import extract_program
 from data.sets.registry import load_problems
-from experiments.inputs.policy import answer, load_policy, reference_rollouts
+from experiments.inputs.policy import load_weights, open_policy
 from experiments.options import EMBEDDED
-from experiments.rollouts.judge import describe, locate, make_answers, reward_rollouts, start_referee
+from experiments.report.run_directory import to_record
+from experiments.rollouts.judge import start_judges
+from experiments.rollouts.reward import reward_rollouts
+from experiments.rollouts.sample import reference_rollouts, sample_rollouts
 from rewards.language import parse
 from rl.rollout import Rollout
 
@@ -25,13 +28,15 @@ FENCED = f"Here:\n```python\n{GOOD}\n```\nprint('no')"
 
 @pytest.fixture(scope="module")
 def policy():
-    return load_policy(EMBEDDED, "", "cpu", "fp32")
+    policy = open_policy(EMBEDDED)
+    load_weights(policy, "", "cpu", "fp32")
+    return policy
 
 
 @pytest.fixture(scope="module")
-def referee():
-    with start_referee(2, 1.0, allow_weak=True) as referee:
-        yield referee
+def judges():
+    with start_judges(2, 1.0, allow_weak=True) as judges:
+        yield judges
 
 
 def make(policy, *texts, problem=PROBLEM):
@@ -39,37 +44,38 @@ def make(policy, *texts, problem=PROBLEM):
     rollouts = []
     for index, text in enumerate(texts):
         ids = policy.tokenizer(text, add_special_tokens=False).input_ids + [policy.eos_ids[0]]
-        program = extract_program(text)
-        rollouts.append(Rollout(problem.task_id, index, [1], ids, [-1.0] * len(ids), "eos", text, program))
+        ranges = policy.decode(ids)[1]
+        rollouts.append(
+            Rollout(problem.task_id, index, [1], ids, [-1.0] * len(ids), "eos", text, ranges, extract_program(text))
+        )
     return rollouts
 
 
-def judged(referee, rollouts, lines=False):
-    with referee.trial([PROBLEM, OTHER], lines) as trial:
-        trial.add(rollouts)
-        return trial.problems, trial.finish(rollouts)
+def judged(judges, rollouts, lines=False):
+    with judges.batch([PROBLEM, OTHER], lines) as batch:
+        batch.add(rollouts)
+        batch.finish()
+    return [(rollout.outcome, rollout.analysis) for rollout in rollouts]
 
 
-def rewarded(policy, referee, text, expression, mode, group=None):
+def rewarded(policy, judges, text, expression, mode, group=None):
     """The rollouts, one a text, with reward and places filled in."""
     rollouts = make(policy, *(group or [text]))
-    problems, known = judged(referee, rollouts, mode == "executed")
-    answers = make_answers(problems, rollouts, known, policy, budget=72)
-    spans = reward_rollouts(rollouts, answers, parse(expression))
-    locate(mode, rollouts, answers, spans, policy, len(rollouts))
+    judged(judges, rollouts, mode == "executed")
+    reward_rollouts(rollouts, [PROBLEM, OTHER], parse(expression), mode, budget=72)
     return rollouts
 
 
 def pieces(policy, rollout):
     """Each token's text."""
-    return [rollout.text[a:b] for a, b in policy.decode(rollout.completion)[1]]
+    return [rollout.text[a:b] for a, b in rollout.token_ranges]
 
 
-def test_in_pieces_as_at_once(policy, referee):
+def test_in_pieces_as_at_once(policy, judges):
     """An outcome that goes to another rollout because answers ended in another order than they stand in."""
     rollouts = make(policy, GOOD, WRONG, FAILS, GOOD, BROKEN, FENCED, WRONG, "")
     rollouts += make(policy, OTHER.code, GOOD, problem=OTHER)
-    _, whole = judged(referee, rollouts)
+    whole = judged(judges, rollouts)
     stages = [outcome.stage.name for outcome, _ in whole]
     assert stages == [
         "PASSED",
@@ -85,35 +91,35 @@ def test_in_pieces_as_at_once(policy, referee):
     ]
     order = list(range(len(rollouts)))
     random.Random(0).shuffle(order)
-    with referee.trial([PROBLEM, OTHER]) as trial:
+    with judges.batch([PROBLEM, OTHER]) as batch:
         for start in range(0, len(order), 3):
-            trial.add([rollouts[i] for i in order[start : start + 3]])
-        assert len(trial.place) == 8  # GOOD and its fenced twin are two programs, by their last line
-        pieces = trial.finish(rollouts)
+            batch.add([rollouts[i] for i in order[start : start + 3]])
+        assert len(batch.places) == 8  # GOOD and its fenced twin are two programs, by their last line
+        batch.finish()
+    pieces = [(rollout.outcome, rollout.analysis) for rollout in rollouts]
     assert [(o.without_clock(), a) for o, a in pieces] == [(o.without_clock(), a) for o, a in whole]
 
 
-def test_a_trial_that_is_left_takes_its_programs_back(policy, referee):
+def test_a_batch_that_is_left_cancels_its_programs(policy, judges):
     """A step that was interrupted, and whose programs hold the slots of the next."""
     loops = make(policy, *(f"def f(x):\n    while x < {n}: x = x % 2" for n in range(3, 15)))
 
     def interrupted():
-        with referee.trial([PROBLEM]) as trial:
-            trial.add(loops)
+        with judges.batch([PROBLEM]) as batch:
+            batch.add(loops)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    _, [(outcome, _)] = judged(referee, make(policy, GOOD))
+    [(outcome, _)] = judged(judges, make(policy, GOOD))
     assert outcome.stage.name == "PASSED"
 
 
-def test_what_is_written_down(policy, referee):
+def test_what_is_written_down(policy, judges):
     """A record that is no JSON, or that keeps what a program printed."""
     (rollout,) = make(policy, FAILS + "\nprint('secret')")
-    _, [known] = judged(referee, [rollout], lines=True)
-    describe(rollout, *known)
-    record = json.loads(json.dumps(rollout.record()))
+    judged(judges, [rollout], lines=True)
+    record = json.loads(json.dumps(to_record(rollout)))
     assert "secret" not in json.dumps(record["outcome"])
     assert record["outcome"]["tests"] == ["error", "error"]
     assert record["findings"]["rules"] == ["F401:1", "F821:5"]
@@ -121,9 +127,9 @@ def test_what_is_written_down(policy, referee):
     assert record["findings"]["security"] == {"HIGH": 0, "MEDIUM": 0, "LOW": 0}
 
 
-def test_line_charges_the_tokens_of_the_failing_line(policy, referee):
+def test_line_charges_the_tokens_of_the_failing_line(policy, judges):
     """A loss at the tokens of another line, of another size, or one that pays the other tokens."""
-    good, failed = rewarded(policy, referee, None, "staged", "line", [GOOD, FAILS])
+    good, failed = rewarded(policy, judges, None, "staged", "line", [GOOD, FAILS])
     assert (good.reward, good.token_rewards) == (1.0, [0.0] * len(good.completion))
     charged = "".join(text for text, value in zip(pieces(policy, failed), failed.token_rewards, strict=True) if value)
     assert charged.strip() == "return y"
@@ -132,39 +138,39 @@ def test_line_charges_the_tokens_of_the_failing_line(policy, referee):
     assert sum(failed.token_rewards) == pytest.approx(-0.3)
 
 
-def test_findings_are_charged_to_their_tokens(policy, referee):
+def test_findings_are_charged_to_their_tokens(policy, judges):
     """A finding's column taken for a byte, a token or a line."""
-    (alone,) = rewarded(policy, referee, FAILS, "style", "line")
+    (alone,) = rewarded(policy, judges, FAILS, "style", "line")
     by_token = dict(zip(pieces(policy, alone), alone.token_rewards, strict=True))
     assert by_token["os"] < 0
     assert by_token[" y"] < by_token["os"]  # an undefined name weighs more than an unused import
     assert sum(alone.token_rewards) == pytest.approx(alone.reward - 1)
 
 
-def test_executed_gives_no_credit_to_what_no_test_reached(policy, referee):
+def test_executed_gives_no_credit_to_what_no_test_reached(policy, judges):
     """A branch that no test took and that is learned from all the same."""
     text = "def f(x):\n    if x > 5:\n        return 0\n    return x + 1"
-    (rollout,) = rewarded(policy, referee, text, "binary", "executed")
+    (rollout,) = rewarded(policy, judges, text, "binary", "executed")
     without = [t for t, share in zip(pieces(policy, rollout), rollout.token_weights, strict=True) if share == 0]
     assert "".join(without).strip() == "return 0"
     assert rollout.token_weights[-1] == 1.0  # its end of sequence
     assert rollout.token_rewards == []
 
 
-def test_dense_lays_gains_and_losses(policy, referee):
+def test_dense_lays_gains_and_losses(policy, judges):
     """Gains left out, or a sum over tokens that is not the reward."""
     for expression in ("dense", "dense-sum"):
         for text in (GOOD, FAILS, BROKEN, FENCED, WRONG):
-            (rollout,) = rewarded(policy, referee, text, expression, "dense")
+            (rollout,) = rewarded(policy, judges, text, expression, "dense")
             assert sum(rollout.token_rewards) == pytest.approx(rollout.reward), (expression, text)
-    (rollout,) = rewarded(policy, referee, FENCED, "dense", "dense")
+    (rollout,) = rewarded(policy, judges, FENCED, "dense", "dense")
     inside = "".join(t for t, value in zip(pieces(policy, rollout), rollout.token_rewards, strict=True) if value)
     assert inside.strip() == FENCED[FENCED.index("```") : FENCED.rindex("```") + 3]
 
 
-def test_uniform_locates_nothing(policy, referee):
+def test_uniform_locates_nothing(policy, judges):
     """A default that moves advantage between tokens: every earlier run would be another."""
-    (rollout,) = rewarded(policy, referee, FAILS, "securecode", "uniform")
+    (rollout,) = rewarded(policy, judges, FAILS, "securecode", "uniform")
     assert (rollout.token_rewards, rollout.token_weights) == ([], [])
 
 
@@ -173,13 +179,13 @@ def test_answers_are_handed_on_as_they_end(policy):
     handed = []
     problems = load_problems("embedded", "train")[:5]
     shared = {"seed": 3, "step": 1, "group_size": 4, "max_new_tokens": 48, "temperature": 1.0}
-    rollouts = answer(policy, problems, on_rollouts=handed.append, **shared)
+    rollouts = sample_rollouts(policy, problems, on_rollouts=handed.append, **shared)
     assert len(handed) > 3
     assert sorted(map(id, sum(handed, []))) == sorted(map(id, rollouts))
     assert [(r.prompt_id, r.sample) for r in rollouts] == [(p.task_id, g) for p in problems for g in range(4)]
     ended = [max(len(r.completion) for r in some) for some in handed]
     assert ended == sorted(ended)  # the short ones first
-    assert answer(policy, problems, **shared) == rollouts
+    assert sample_rollouts(policy, problems, **shared) == rollouts
     for rollout in rollouts:
         assert rollout.text == policy.tokenizer.decode(rollout.completion, skip_special_tokens=True)
 

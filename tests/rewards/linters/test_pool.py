@@ -128,7 +128,7 @@ def test_agrees_with_the_command_lines(analyst, tmp_path):
     """A rule left out, a column off by one or a grade mixed up between a tool and us."""
     lines = (ROOT / "data" / "embedded" / "train.jsonl").read_text().splitlines()
     programs = [json.loads(line)["code"] for line in random.Random(1).sample(lines, 150)] + INSECURE + [GUILTY]
-    for line in (ROOT / "data" / "embedded" / "security.jsonl").read_text().splitlines():
+    for line in (ROOT / "data" / "security" / "security.jsonl").read_text().splitlines():
         programs += [json.loads(line)["code"], json.loads(line)["unsafe"]]
     expected = assert_agreement(analyst, programs, tmp_path / "all")
     fired = [row for _, bandit in expected for row in bandit]

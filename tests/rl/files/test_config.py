@@ -6,7 +6,8 @@ import json
 import pytest
 import transformers
 
-from rl.files.config import ModelConfig, RopeScaling, check_window, read_config
+from rl.files.config import read_config
+from rl.model import ModelConfig, RopeScaling, check_window
 
 LLAMA3 = {
     "factor": 32.0,
