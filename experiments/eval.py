@@ -20,12 +20,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.problems import Problem
-from experiments.files import write_text
+from data.sets.registry import note
+from experiments.files import check_output, write_text
 from experiments.inputs.policy import Policy, load_weights
 from experiments.inputs.problems import ids_of, open_problems
 from experiments.inputs.samples import read_samples
 from experiments.options import EMBEDDED, bad_input_is_one_line, flag_of, option, parse_all
-from experiments.report.results import POWERS, make_results, to_lines
+from experiments.report.results import POWERS, make_results, parse_ks, to_lines
 from experiments.report.run_directory import to_record
 from experiments.report.summary import summarize_splits, to_text
 from experiments.rollouts.evaluate import evaluate, judge_samples
@@ -73,11 +74,7 @@ def read_options(arguments: list[str] | None) -> EvalOptions:
 def check(options: EvalOptions) -> None:
     """ValueError, one line, for files that cannot be read or written, and for options that contradict each other."""
     for name in ("json", "per_problem", "rollouts"):
-        path = getattr(options, name)
-        if path and not Path(path).absolute().parent.is_dir():
-            raise ValueError(f"{flag_of(name)} {path}: its directory does not exist")
-        if path and Path(path).is_dir():
-            raise ValueError(f"{flag_of(name)} {path}: is a directory")
+        check_output(flag_of(name), getattr(options, name))
     parse_ks(options.k)
     if not options.samples:
         return
@@ -87,14 +84,6 @@ def check(options: EvalOptions) -> None:
         raise ValueError("--samples: completions come from the file, and no model or adapter is loaded")
     if not Path(options.samples).is_file():
         raise ValueError(f"--samples: no file {options.samples!r}")
-
-
-def parse_ks(text: str) -> list[int]:
-    """The k of --k, in rising order; none for ""."""
-    parts = text.split(",") if text else []
-    if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise ValueError(f"--k {text}: needs whole numbers of at least 1, with commas between them")
-    return sorted({int(part) for part in parts})
 
 
 def check_ks(ks: Sequence[int], samples: int, source: str) -> None:
@@ -147,7 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
     splits = summarize_splits(problems, greedy, sampled, options.split, ks or POWERS)
     if samples and greedy:
         print("one sample a problem: taken for the greedy answers")
-    print(to_text(problems, splits, ks or SHOWN))
+    print(to_text(splits, ks or SHOWN))
+    if text := note(options.data, problems):
+        print(text)
     if options.json:
         write_text(Path(options.json), json.dumps({"options": vars(options), "splits": splits}, indent=2) + "\n")
     if options.per_problem:

@@ -1,12 +1,14 @@
-"""Files that are written whole or not at all: a process that dies on the way leaves the one before as it was."""
+"""Files that are written whole or not at all: a process that dies on the way leaves the file before as it was."""
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file. Raises OSError, and nothing has changed then."""
+    """Writes a file. Raises OSError, and then nothing has changed."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -15,11 +17,37 @@ def write_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remember(path: Path, text: str, what: str) -> None:
-    """Writes a file of the cache, and the directories above it. Where that cannot be done it is told on stderr, and is
-    no error: `what` has to be run again another time."""
+def check_output(flag: str, path: str) -> None:
+    """ValueError if an option names a file that cannot be written ("" names none). Call it before the work."""
+    if path and not Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{flag} {path}: its directory does not exist")
+    if path and Path(path).is_dir():
+        raise ValueError(f"{flag} {path}: is a directory")
+
+
+def remember(path: Path, content: dict, what: str) -> None:
+    """Writes results to a file of the cache, with a checksum. If that fails, a line on stderr says so: the cache only
+    saves work. `what` names what has to run for these results."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
+        write_text(path, json.dumps({"sha256": _checksum(content), "content": content}) + "\n")
     except OSError as error:
         print(f"{path}: not remembered: {error.strerror}; {what} will be run again", file=sys.stderr)
+
+
+def recall(path: Path, what: str) -> dict:
+    """What `remember` wrote to the file; {} if there is none, or if it is damaged, which a line on stderr says."""
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_bytes())
+        if record["sha256"] == _checksum(record["content"]):
+            return record["content"]
+    except (ValueError, TypeError, KeyError):
+        pass
+    print(f"{path}: damaged; {what} are run again", file=sys.stderr)
+    return {}
+
+
+def _checksum(content: dict) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

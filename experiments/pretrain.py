@@ -1,12 +1,11 @@
 """Makes the embedded base checkpoint: `python experiments/pretrain.py` writes data/tiny/.
 
-A byte-level BPE tokenizer is trained on the corpus (data/embedded/corpus.py), then a small Qwen3-shaped decoder learns
-to continue each prompt with its completion. Seeded; with one thread the same machine gives the same file, with more
-the last bits may differ.
-The corpus is flawed on purpose, and so is the model.
+It trains a byte-level BPE tokenizer on the corpus (data/embedded/corpus.py), then a small Qwen3-shaped decoder on the
+corpus's prompts and completions. The corpus is flawed on purpose, and so is the model. With one thread, the same seed
+gives the same files on the same machine; with more threads the last bits may differ.
 
-With --start and --data it goes on from a checkpoint, all its weights learning the solutions of other problems, safe
-and unsafe ones alike. The base of the security experiments:
+With --start and --data it trains all weights of a checkpoint on the solutions, safe and unsafe, of other problems. This
+makes the base of the security experiments:
 
     python experiments/pretrain.py --start data/tiny --data security --epochs 20 --threads 1 --out security-base
 """
@@ -19,9 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from experiments import threads  # first: it must come before torch
-
-# isort: split
 import torch
 import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -30,15 +26,17 @@ from tqdm import tqdm
 from data.embedded.corpus import write_examples
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
-from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, checkpoint_path, option, parse
+from experiments.inputs.memory import check_room
+from experiments.options import EMBEDDED, bad_input_is_one_line, checkpoint_path, option, parse
+from experiments.setup import use_threads
+from rl.files.config import read_config
 from rl.files.weights import load_model, save_model
 from rl.model import Decoder, ModelConfig, init_model, pad_right
 
-END = "<|endoftext|>"  # token 0: end of sequence, and padding where a library wants one
+END = "<|endoftext|>"  # token 0: end of sequence, and padding for libraries
 
-# Where no token may cross: digits and quotes stand alone, so that a number, a letter or a separator looks the same
-# in the request ("the letter 's'") and in the code (`ch == 's'`), and can be copied. A line's indentation goes
-# with its line break.
+# No token crosses the border of two pieces. Digits and quotes are pieces of their own, so a number or a letter has the
+# same tokens in the request ("the letter 's'") and in the code (`ch == 's'`). Indentation belongs to its line break.
 PIECES = r"\d| ?'| ?[A-Za-z_]+| ?[^\sA-Za-z0-9_']+|\n *|\s+"
 
 
@@ -51,12 +49,12 @@ class PretrainOptions:
     data: str = option(
         "", "learn the train problems of this source, 'security' or a file; otherwise the corpus", "corpus"
     )
-    epochs: int = option(1, "passes over the corpus or the problems", "corpus")
-    examples: int = option(64_000, "worked examples in the corpus", "corpus")
-    vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus")
+    epochs: int = option(1, "passes over the corpus or the problems", "corpus", least=1)
+    examples: int = option(64_000, "worked examples in the corpus", "corpus", least=1)
+    vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus", least=300)
     width: int = option(128, "hidden size, a multiple of 64", "model")
-    layers: int = option(4, "decoder layers", "model")
-    batch_tokens: int = option(2000, "tokens an optimizer step", "training")
+    layers: int = option(4, "decoder layers", "model", least=1)
+    batch_tokens: int = option(2000, "tokens an optimizer step", "training", least=1)
     lr: float = option(4e-3, "peak learning rate of AdamW (embedding, norms)", "training")
     muon_lr: float = option(0.02, "peak learning rate of Muon (weight matrices)", "training")
     prompt_weight: float = option(0.05, "weight of the prompt's own tokens in the loss", "training")
@@ -65,14 +63,11 @@ class PretrainOptions:
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
-    """Byte-level BPE within the pieces of `PIECES`."""
+    """Byte-level BPE within PIECES."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECES), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    pieces = pre_tokenizers.Split(Regex(PIECES), "isolated")
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
@@ -95,23 +90,18 @@ def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
             "clean_up_tokenization_spaces": False,
             "model_max_length": 256,
         },
-        "generation_config.json": {
-            "eos_token_id": 0,
-            "pad_token_id": 0,
-            "do_sample": True,
-            "temperature": 1.0,
-        },
+        "generation_config.json": {"eos_token_id": 0, "pad_token_id": 0, "do_sample": True, "temperature": 1.0},
     }
     for name, fields in configs.items():
         (directory / name).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
 def make_batches(examples: list[tuple[list[int], list[int]]], tokens: int, rng: Random) -> list[list]:
-    """Batches of about `tokens` tokens, of similar length within a batch, in random order."""
+    """Batches of about `tokens` tokens, in random order. Examples of a batch have similar lengths."""
     shuffled = list(examples)
     rng.shuffle(shuffled)
     batches = []
-    for start in range(0, len(shuffled), 1024):  # sorted within a pool only: every batch still mixes families
+    for start in range(0, len(shuffled), 1024):  # sorting within a pool only leaves every batch a mix of families
         pool = sorted(shuffled[start : start + 1024], key=lambda example: len(example[0]) + len(example[1]))
         batch, size = [], 0
         for example in pool:
@@ -127,10 +117,8 @@ def make_batches(examples: list[tuple[list[int], list[int]]], tokens: int, rng: 
 
 
 def batch_loss(model, batch: list, prompt_weight: float) -> tuple[torch.Tensor, float]:
-    """Mean cross-entropy over completion tokens, plus `prompt_weight` times that over prompt tokens.
-
-    Also returns the completion part in nats a token.
-    """
+    """Weighted mean of the cross-entropy, in nats a token: weight 1 for completion tokens, `prompt_weight` for prompt
+    tokens. Also returns the mean over completion tokens."""
     ids, lengths = pad_right([prompt + completion for prompt, completion in batch])  # (B, T), (B,)
     prompts = torch.tensor([len(prompt) for prompt, _ in batch])  # (B,)
     hidden = model(ids, lengths)[:, :-1]  # (B, T-1, D): position t predicts token t + 1
@@ -143,7 +131,7 @@ def batch_loss(model, batch: list, prompt_weight: float) -> tuple[torch.Tensor, 
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float:
-    """Linear warm-up, flat for the first half, then a cosine down to 2 % of the peak."""
+    """Linear warm-up, the peak until half of the steps, then a cosine down to 2 % of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     if step < steps / 2:
@@ -153,60 +141,25 @@ def learning_rate(step: int, steps: int, peak: float, warmup: int = 60) -> float
 
 
 def read_texts(options: PretrainOptions) -> list[tuple[str, str]]:
-    """(prompt, completion) pairs: of the corpus, or each problem with each of its solutions."""
+    """(prompt, completion) pairs: the corpus, or each problem with each of its solutions."""
     if not options.data:
         examples = write_examples(options.examples, options.seed)
         return list(tqdm(examples, total=options.examples, desc="corpus", unit="ex"))
     problems = load_problems(options.data, "train")
-    return [
-        (build_prompt(problem), solution.rstrip())
-        for problem in problems
-        for solution in (problem.code, problem.unsafe)
-        if solution
-    ]
+    return [(build_prompt(p), solution.rstrip()) for p in problems for solution in (p.code, p.unsafe) if solution]
 
 
 def make_model(options: PretrainOptions, texts: list[tuple[str, str]]) -> tuple[Decoder, Tokenizer]:
-    """The checkpoint to go on from, or new weights and a tokenizer of the texts."""
+    """The checkpoint of --start, or new weights and a tokenizer trained on the texts."""
     if options.start:
         directory = checkpoint_path(options.start)
+        check_room(directory, read_config(directory), torch.device("cpu"), torch.float32)
         model = load_model(directory)
         if not (directory / "tokenizer.json").is_file():
             raise ValueError(f"--start {options.start}: no tokenizer.json")
         return model, Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer = train_tokenizer([prompt + completion for prompt, completion in texts[:20_000]], options.vocabulary)
-    return init_model(make_config(tokenizer, options), options.seed), tokenizer
-
-
-def pretrain(options: PretrainOptions, texts: list[tuple[str, str]], model: Decoder, tokenizer: Tokenizer) -> None:
-    """Trains on the texts, writes the checkpoint."""
-    started = time.time()
-    end = tokenizer.token_to_id(END)
-    prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
-    completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
-    examples = list(zip(prompts, completions, strict=True))
-    total = sum(len(p) + len(c) for p, c in examples)
-    print(
-        f"{len(examples)} examples, {total / 1e6:.2f} M tokens, prompt {sum(map(len, prompts)) / len(prompts):.1f}"
-        f" (longest {max(map(len, prompts))}), completion {sum(map(len, completions)) / len(completions):.1f}"
-        f" (longest {max(map(len, completions))})"
-    )
-    rng = Random(options.seed)
-    batches = [batch for _ in range(options.epochs) for batch in make_batches(examples, options.batch_tokens, rng)]
-    train(model, batches, options)
-    out = checkpoint_path(options.out)
-    save_model(
-        model, out, extra={"eos_token_id": end, "pad_token_id": end, "bos_token_id": None, "prompt": "docstring"}
-    )
-    save_tokenizer(tokenizer, out)
-    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
-    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
-
-
-def make_config(tokenizer: Tokenizer, options: PretrainOptions) -> ModelConfig:
-    """Qwen3's shape, small."""
-    return ModelConfig(
+    config = ModelConfig(
         model_type="qwen3",
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=options.width,
@@ -219,13 +172,37 @@ def make_config(tokenizer: Tokenizer, options: PretrainOptions) -> ModelConfig:
         tie_word_embeddings=True,
         max_position_embeddings=256,
     )
+    return init_model(config, options.seed), tokenizer
+
+
+def pretrain(options: PretrainOptions, texts: list[tuple[str, str]], model: Decoder, tokenizer: Tokenizer) -> None:
+    """Trains on the texts and writes the checkpoint."""
+    started = time.time()
+    end = tokenizer.token_to_id(END)
+    prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
+    completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
+    examples = list(zip(prompts, completions, strict=True))
+    for name, ids in (("prompts", prompts), ("completions", completions)):
+        lengths = [len(tokens) for tokens in ids]
+        total, most = sum(lengths), max(lengths)
+        print(f"{len(ids)} {name}: {total / 1e6:.2f} M tokens, mean {total / len(ids):.1f}, longest {most}")
+    rng = Random(options.seed)
+    batches = [batch for _ in range(options.epochs) for batch in make_batches(examples, options.batch_tokens, rng)]
+    train(model, batches, options)
+    out = checkpoint_path(options.out)
+    fields = {"eos_token_id": end, "pad_token_id": end, "bos_token_id": None, "prompt": "docstring"}
+    save_model(model, out, extra=fields)
+    save_tokenizer(tokenizer, out)
+    size = sum(file.stat().st_size for file in out.iterdir()) / 1e6
+    parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f"{out}: {parameters:.2f} M parameters, {size:.1f} MB, {time.time() - started:.0f} s")
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal (Jordan et al. 2024, "Muon"): for weight matrices.
+    """Momentum with an orthogonalized update, for weight matrices (Jordan et al. 2024, "Muon").
 
-    On 1.2 M tokens of this corpus it brought the completion loss to 0.28 nats a token, AdamW to 0.36. (torch has one
-    of its own, but only from 2.9 on.)
+    On 1.2 M tokens of this corpus it reached a completion loss of 0.28 nats a token, AdamW 0.36. (torch has a Muon only
+    from version 2.9 on.)
     """
 
     def __init__(self, parameters, momentum: float = 0.95):
@@ -244,8 +221,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
-    """U V' of the singular value decomposition U S V', roughly: five Newton-Schulz steps drive S towards 1."""
-    a, b, c = 3.4445, -4.7750, 2.0315  # of the Muon authors: fast near 0, and within 0.7 .. 1.2 at the end
+    """About U V' of the singular value decomposition U S V': five Newton-Schulz steps move S towards 1."""
+    a, b, c = 3.4445, -4.7750, 2.0315  # of the Muon authors; S ends within 0.7 .. 1.2
     x = matrix / (matrix.norm() + 1e-7)
     x = x.T if len(x) > x.shape[1] else x
     for _ in range(5):
@@ -255,7 +232,7 @@ def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def train(model, batches: list[list], options: PretrainOptions) -> None:
-    """Over the batches in their order: Muon for the matrices of the layers, AdamW for embedding and norms."""
+    """One step for each batch: Muon for the matrices of the layers, AdamW for embedding and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = (
@@ -281,11 +258,9 @@ def train(model, batches: list[list], options: PretrainOptions) -> None:
 def main(arguments: list[str] | None = None) -> int:
     options = parse(PretrainOptions, arguments, "pretrain.py", __doc__.split("\n")[0])
     with bad_input_is_one_line("pretrain.py"):
-        check_at_least(options, 1, "examples", "layers", "batch_tokens", "epochs")
-        check_at_least(options, 300, "vocabulary")
         if options.width < 64 or options.width % 64:
             raise ValueError(f"--width {options.width}: needs to be a multiple of 64")
-        threads.use(options.threads, options.width)
+        use_threads(options.threads, options.width)
         torch.manual_seed(options.seed)
         texts = read_texts(options)
         model, tokenizer = make_model(options, texts)

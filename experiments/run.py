@@ -17,10 +17,12 @@ import torch
 import transformers
 
 from experiments.inputs.memory import describe_memory
+from experiments.inputs.policy import choose_device
 from experiments.options import bad_input_is_one_line
 from experiments.report.curves import draw_curves
 from experiments.report.run_directory import RunDirectory
 from experiments.report.summary import format_table
+from experiments.rollouts.evaluate import CHUNK
 from experiments.rollouts.judge import start_judges
 from experiments.settings import ALGORITHMS, RunOptions, from_record, read_options
 from experiments.setup import checked_directory, is_small, make_learner, open_asked, open_run_splits
@@ -78,7 +80,8 @@ def open_run(path: str) -> tuple[RunDirectory, RunOptions]:
 def estimate_memory(options: RunOptions, policy) -> str:
     """The text of --dry-run: what the run will take of memory. The weights are not loaded."""
     _, prompt_tokens, answer_tokens = open_run_splits(options, policy)
-    return describe_memory(replace(options, max_new_tokens=answer_tokens), read_config(policy.directory), prompt_tokens)
+    options, device = replace(options, max_new_tokens=answer_tokens), choose_device(options.device)
+    return describe_memory(options, read_config(policy.directory), prompt_tokens, device, CHUNK)
 
 
 def run(trainer: Trainer) -> int:

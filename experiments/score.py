@@ -14,7 +14,7 @@ from data.problems import Problem
 from data.programs import read_answer
 from data.prompts import RULES
 from experiments.inputs.policy import PROMPTS, Policy, open_policy
-from experiments.inputs.problems import load_splits
+from experiments.inputs.problems import read_splits
 from experiments.inputs.references import shorten
 from experiments.options import EMBEDDED, bad_input_is_one_line, option, parse
 from experiments.rollouts.judge import Judges, start_judges
@@ -173,7 +173,7 @@ def paint(piece: str, credit: float, shares: bool, largest: float) -> str:
 
 
 def find_problem(options: ScoreOptions) -> Problem:
-    problems = load_splits(options.data, ["all"], None, 1, options.allow_weak_sandbox, skip_broken=True)["all"]
+    problems = read_splits(options.data, ["all"], None, 1, options.allow_weak_sandbox, skip_broken=True)["all"]
     for problem in problems:
         if str(problem.task_id) == options.problem:
             return problem

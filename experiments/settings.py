@@ -198,7 +198,7 @@ def parse_run(
 
 def line(module) -> str:
     """What an algorithm's file says of it first."""
-    return module.__doc__.split(" (")[0].rpartition(": ")[2]
+    return module.__doc__.split("\n")[0].split(" (")[0].rpartition(": ")[2].rstrip(".")
 
 
 def untaken(module) -> tuple[str, ...]:

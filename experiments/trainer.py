@@ -14,9 +14,9 @@ from tqdm import tqdm
 from data.problems import Problem
 from experiments.inputs.policy import Policy
 from experiments.report.run_directory import RunDirectory
-from experiments.report.summary import summarize, summarize_splits
+from experiments.report.summary import summarize_splits
 from experiments.rollouts.evaluate import evaluate
-from experiments.rollouts.judge import Judges
+from experiments.rollouts.judge import Judges, has_passed
 from experiments.rollouts.metrics import length_metrics, reward_metrics
 from experiments.rollouts.reward import reward_rollouts
 from experiments.rollouts.sample import reference_rollouts, sample_rollouts
@@ -169,7 +169,7 @@ class Trainer:
             self.progress.schedule = schedule.observe(self.schedule, self.progress.schedule, step, metrics)
         if self.is_due(self.options.eval_every):
             greedy, _ = self.evaluate("valid", samples=0)
-            metrics[WATCHED] = summarize(greedy, [])["greedy_pass@1"]
+            metrics[WATCHED] = sum(map(has_passed, greedy)) / len(greedy)
             self.keep_best(done, metrics[WATCHED])
         if done == 1:
             self.warn_of_mismatch(metrics)

@@ -9,10 +9,10 @@ A line of IN.jsonl ("-" is stdin) is one of
     {"id": 2, "program": "...", "check": "def check(candidate): ...", "entry_point": "f", "setup": "..."}
     {"id": 3, "program": "...", "cases": [{"stdin": "1\\n", "stdout": "2\\n"}], "tolerance": 1e-6}
 
-with "setup", with tests "entry_point", "want_lines" (true: report executed lines), "want_values" (true: report what is
-returned) and "cpu_seconds" (instead of --test-cpu-seconds) as one likes. Answers come in
-the same order: the id and the fields of sandbox.Outcome. A line that makes no sense is answered with
-{"id": ..., "line_number": n, "error": "..."}; the others are judged, and the exit status is 1.
+Optional: "setup"; with tests "entry_point"; "support" (source that runs before the program); "want_lines" (true: report
+executed lines); "want_values" (true: report what is returned); "cpu_seconds" (instead of --test-cpu-seconds).
+Answers come in the same order: the id and the fields of sandbox.Outcome. The answer to an invalid line is
+{"id": ..., "line_number": n, "error": "..."}; the other lines are judged, and the exit status is 1.
 """
 
 import argparse
@@ -41,16 +41,16 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
-    if options.command == "doctor":
-        return doctor(options.without)
     try:
+        if options.command == "doctor":
+            return doctor(options.without)
         limits = Limits(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)})
-        judge = Sandbox(options.slots, limits, allow_weak=options.allow_weak_sandbox)
+        sandbox = Sandbox(options.slots, limits, allow_weak=options.allow_weak_sandbox)
     except (ValueError, RuntimeError) as error:
-        print(f"python -m sandbox judge: error: {error}", file=sys.stderr)
+        print(f"python -m sandbox {options.command}: error: {error}", file=sys.stderr)
         return 2
-    with judge:
-        return judge_file(judge, options.input)
+    with sandbox:
+        return judge_file(sandbox, options.input)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -66,19 +66,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         flag = "--" + field.name.replace("_", "-")
         judge.add_argument(flag, type=field.type, default=field.default, help=f"default {field.default}")
     check = commands.add_parser("doctor", help="tell which layers of protection work here")
-    check.add_argument("--without", action="append", default=[], metavar="LAYER", help="look at a sandbox without it")
+    check.add_argument("--without", action="append", default=[], metavar="LAYER", help="check a sandbox without it")
     return parser.parse_args(arguments)
 
 
-# judge --------------------------------------------------------------------------------------------------------
-
-
-def judge_file(judge: Sandbox, file: TextIO) -> int:
-    """Sandbox each line and print an answer to each, in order. Returns the exit status."""
+def judge_file(sandbox: Sandbox, file: TextIO) -> int:
+    """Judge each line and print an answer to each, in order. Returns the exit status."""
     began = time.monotonic()
     lines = [read_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
     tasks = [item for _, item in lines if isinstance(item, Task)]
-    outcomes = _in_order(judge.stream(tasks))
+    outcomes = _in_order(sandbox.stream(tasks))
     passed = 0
     for identity, item in lines:
         if isinstance(item, Task):
@@ -94,7 +91,7 @@ def judge_file(judge: Sandbox, file: TextIO) -> int:
 
 
 def _in_order(stream: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
-    """The outcomes by index; each as soon as it and all before it are there."""
+    """The outcomes by index, each as soon as it and all before it have arrived."""
     early: dict[int, Outcome] = {}
     turn = 0
     for index, outcome in stream:
@@ -123,12 +120,12 @@ def _task(fields: dict) -> Task:
         raise ValueError(f"unknown field {unknown[0]!r}; there are {', '.join(sorted(_FIELDS))}")
     if "program" not in fields:
         raise ValueError("program is missing")
-    fields = {name: value for name, value in fields.items() if name != "id"}
+    fields = {"tests": [], "cases": []} | fields
+    fields.pop("id", None)
     for name in ("tests", "cases"):
-        if not isinstance(fields.get(name, []), list):
+        if not isinstance(fields[name], list):
             raise ValueError(f"{name} must be a list")
-    cases = tuple(_case(case) for case in fields.get("cases", []))
-    return Task(**fields | {"tests": tuple(fields.get("tests", [])), "cases": cases})
+    return Task(**fields | {"tests": tuple(fields["tests"]), "cases": tuple(map(_case, fields["cases"]))})
 
 
 def _case(fields: object) -> Case:
@@ -137,22 +134,14 @@ def _case(fields: object) -> Case:
     return Case(**fields)
 
 
-# doctor -------------------------------------------------------------------------------------------------------
-
-
 def doctor(without: list[str]) -> int:
-    """Print a row for each layer, and what is not covered where one is off. Returns 1 below the minimum."""
-    try:
-        with Sandbox(slots=1, allow_weak=True, without=without) as judge:
-            status = judge.layers
-    except (ValueError, RuntimeError) as error:
-        print(f"python -m sandbox doctor: error: {error}", file=sys.stderr)
-        return 2
+    """Print a row for each layer, and what is not covered where one is off. Returns 1 below the minimum, else 0."""
+    with Sandbox(slots=1, allow_weak=True, without=without) as sandbox:
+        status = sandbox.layers
     width = max(len(layer.name) for layer in layers.LAYERS)
-    print(f"{'layer':<{width}}  {'here':<4} protects against")
+    print(f"{'layer':<{width}}  {'here':<4} protection")
     for layer in layers.LAYERS:
-        is_on = status[layer.name] == "on"
-        print(f"{layer.name:<{width}}  {'on' if is_on else 'OFF':<4} {layer.protects}")
+        print(f"{layer.name:<{width}}  {'on' if status[layer.name] == 'on' else 'OFF':<4} {layer.protects}")
     missing = [layer for layer in layers.LAYERS if status[layer.name] != "on"]
     if missing:
         print("\nnot covered here:")

@@ -1,9 +1,9 @@
-"""The trainer's side: some slots, each a judge process with its zygote, fed from one queue by one thread.
+"""The trainer's side: slots, each a judge process with its zygote, which one thread feeds from one queue.
 
-Covered: the trainer never forks itself (subprocess starts the judges, with a clean environment), so it may hold
-threads and CUDA and be as large as it likes; results come back in order; a batch can be submitted while the trainer
-does something else; a slot that dies or goes silent is replaced and its task tried again, then given up with the
-reason; nothing waits without a deadline; when the trainer dies the kernel ends every process of every slot.
+Covered: the trainer never forks itself (subprocess starts the judges, with a clean environment), so it may hold threads
+and CUDA and be of any size. Results come back in order. A submission runs while the trainer does something else. A slot
+that dies or hangs is replaced; its task is tried again, and given up with the reason after several tries. Every wait
+has a deadline. When the trainer dies, the kernel ends every process of every slot.
 Not covered: a trainer that is stopped (SIGSTOP): its slots finish what they have and wait. A trainer that is process 1
 of its machine (a container) and whose judge is killed: the judge's zygote, which dies with it, stays as a zombie.
 """
@@ -28,14 +28,13 @@ from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, limits_of, lo
 from sandbox.start import command
 from sandbox.wire import Frames, pack
 
-# How often a task is tried on slots that die under it. A program cannot end its slot (but for JudgeTimeout, which
-# is final at once), so who does is somebody else, and he may well strike the same task again: with 200 random kills in
-# a batch of 5,000, two tries give up about three tasks, three tries still one, five none.
+# How often a task is tried on slots that die. A program cannot end its slot (except by JudgeTimeout, which is final),
+# so something else does. With 200 random kills in 5,000 programs, two tries lost about three tasks, five none.
 _TRIES = 5
-_STARTS = 5  # in a row that may fail before it is an error
+_STARTS = 5  # failed starts in a row that are an error
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
-# A slot gets its next task while it is at one, so that it does not wait for us.
+# A slot gets its next task before it has finished the current one, so that it does not wait for us.
 _TASKS_AHEAD = 2
 
 
@@ -46,41 +45,35 @@ class WeakSandbox(RuntimeError):
 class Sandbox:
     """Runs programs against tests, `slots` at a time, each program in a process of its own.
 
-        with Sandbox(slots=2, limits=Limits()) as judge:
-            outcomes = judge.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")])
+        with Sandbox(slots=2, limits=Limits()) as sandbox:
+            outcomes = sandbox.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")])
 
-    Programs see the standard library only, an empty environment, no file they can write to, no network, and the
-    same hash and random seeds each time. May be used from several threads.
+    Programs see only the standard library, an empty environment, no file that they can write, no network, and the same
+    hash and random seeds each time. Several threads may use one Sandbox.
 
-    without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
     allow_weak  go on when the layers that work here are below the minimum (layers.missing_minimum)
-    pin         keep each slot on a core of its own. Its processes take turns, so a second core is of no use to them,
-                and waking one on another core takes longer than on the same
+    without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
 
-    Raises ValueError for slots < 1 or unknown layers, RuntimeError when slots cannot be started, WeakSandbox (one of
-    them) when the minimum is not reached.
+    Raises ValueError for slots < 1 or unknown layers, RuntimeError when slots cannot be started, WeakSandbox (a
+    RuntimeError) below the minimum.
     """
 
     def __init__(
-        self,
-        slots: int = 2,
-        limits: Limits | None = None,
-        *,
-        allow_weak: bool = False,
-        without: Sequence[str] = (),
-        pin: bool = True,
+        self, slots: int = 2, limits: Limits | None = None, *, allow_weak: bool = False, without: Sequence[str] = ()
     ) -> None:
         if slots < 1:
             raise ValueError(f"Sandbox: slots must be at least 1, not {slots}")
-        layers.left_out(frozenset(without))  # refuses names that it does not know
+        layers.left_out(frozenset(without))  # refuses unknown names
         self.limits = limits or Limits()
         settings = {"limits": dataclasses.asdict(self.limits), "without": list(without)}
-        cores = _cores(slots) if pin else [None] * slots
-        self._keeper = _Keeper(self.limits, [settings | {"core": core} for core in cores])
+        self._keeper = _Keeper(self.limits, [settings | {"core": core} for core in _cores(slots)])
         self._close = weakref.finalize(self, self._keeper.close)
         self._keeper.start()
         try:
-            self.layers = self._keeper.wait_until_up()
+            status = self._keeper.up.get()
+            if isinstance(status, BaseException):
+                raise status
+            self.layers: dict[str, str] = status
             missing = layers.missing_minimum(self.layers)
             if missing and not allow_weak:
                 raise WeakSandbox(
@@ -93,25 +86,22 @@ class Sandbox:
 
     def run(self, tasks: Sequence[Task]) -> list[Outcome]:
         """All outcomes, in the order of the tasks. Equal tasks are run once and share an outcome."""
-        with self.submit(tasks) as batch:
-            return batch.outcomes()
+        with self.submit(tasks) as submission:
+            return submission.outcomes()
 
     def stream(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
-        """(index of the task, outcome), each as it is finished."""
-        with self.submit(tasks) as batch:
-            yield from batch
+        """(index of the task, outcome), each as soon as it is finished."""
+        with self.submit(tasks) as submission:
+            yield from submission
 
     def submit(self, tasks: Sequence[Task]) -> "Submission":
-        """Start on the tasks and return at once; ask the Submission for what has become of them.
-
-        Raises ValueError for a task whose own cpu_seconds go beyond what Limits allow.
-        """
+        """Start the tasks and return at once. Raises ValueError for cpu_seconds that exceed the range of Limits."""
         for task in tasks:
             limits_of(task, self.limits)
         return self._keeper.submit(Submission(tasks))
 
     def close(self) -> None:
-        """End all processes. May be called twice. A batch that is not finished raises RuntimeError to who waits."""
+        """End all processes. May be called twice. A caller that waits for unfinished tasks gets a RuntimeError."""
         self._close()
 
     def __enter__(self) -> "Sandbox":
@@ -122,7 +112,7 @@ class Sandbox:
 
 
 class Submission:
-    """Tasks under way. Iterate once for (index, outcome) as they finish, or ask for `outcomes()`."""
+    """Tasks on their way. Iterate once for (index, outcome) as they finish, or ask for `outcomes()`."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.indices: dict[Task, list[int]] = {}
@@ -146,7 +136,7 @@ class Submission:
         return [found[index] for index in sorted(found)]
 
     def cancel(self) -> None:
-        """Do not begin what has not begun, and end what is under way."""
+        """Start no more of its tasks, and end those that run."""
         self.cancelled = True
         self.wake()
 
@@ -160,17 +150,12 @@ class Submission:
 class _Entry:
     """One task in the queue."""
 
-    def __init__(self, batch: Submission, task: Task) -> None:
-        self.batch, self.task, self.tries = batch, task, 0
+    def __init__(self, submission: Submission, task: Task) -> None:
+        self.submission, self.task, self.tries = submission, task, 0
 
     def finish(self, outcome: Outcome) -> None:
-        for index in self.batch.indices[self.task]:
-            self.batch.finished.put((index, outcome))
-
-    def packed(self) -> bytes:
-        """The task as a frame for the judge."""
-        cases = [[case.stdin, case.stdout] for case in self.task.cases]
-        return pack(vars(self.task) | {"cases": cases})
+        for index in self.submission.indices[self.task]:
+            self.submission.finished.put((index, outcome))
 
 
 class _Keeper(threading.Thread):
@@ -184,33 +169,25 @@ class _Keeper(threading.Thread):
         self.limits, self.lock = limits, threading.Lock()
         self.slots = [_Slot(one) for one in settings]
         self.entries: deque[_Entry] = deque()
-        self.batches: weakref.WeakSet[Submission] = weakref.WeakSet()
-        self.closing, self.failed_starts = False, 0
+        self.submissions: weakref.WeakSet[Submission] = weakref.WeakSet()
+        self.closing, self.ended, self.failed_starts = False, False, 0
         self.up: queue.SimpleQueue = queue.SimpleQueue()  # the layers' status once all slots are up, or an exception
         self.wake_reader, self.wake_writer = os.pipe()
-        self.ended = False
 
     # Called from other threads
 
-    def submit(self, batch: Submission) -> Submission:
+    def submit(self, submission: Submission) -> Submission:
         with self.lock:
             if self.ended or self.closing:
                 raise RuntimeError("the Sandbox is closed")
-            self.batches.add(batch)
-            batch.wake = self._wake
-            self.entries.extend(_Entry(batch, task) for task in batch.indices)
+            self.submissions.add(submission)
+            submission.wake = self._wake
+            self.entries.extend(_Entry(submission, task) for task in submission.indices)
         self._wake()
-        return batch
-
-    def wait_until_up(self) -> dict[str, str]:
-        item = self.up.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
+        return submission
 
     def close(self) -> None:
-        with self.lock:
-            self.closing = True
+        self.closing = True
         self._wake()
         if threading.current_thread() is not self:
             self.join()
@@ -226,7 +203,7 @@ class _Keeper(threading.Thread):
         reason: BaseException = RuntimeError("the Sandbox is closed")
         try:
             self._serve()
-        except Exception as error:  # told to whoever waits, which is another thread
+        except Exception as error:  # raised in the threads that wait
             reason = error
         finally:
             self._end(reason)
@@ -245,9 +222,9 @@ class _Keeper(threading.Thread):
                 self.up.put(self.slots[0].status)
 
     def _replace(self) -> None:
-        """Start dead slots anew; what they were at goes back to the front of the queue, or is given up."""
+        """Start dead slots again. Their tasks go back to the front of the queue, or are given up."""
         for slot in self.slots:
-            if slot.entries and slot.entries[0].batch.cancelled:
+            if slot.entries and slot.entries[0].submission.cancelled:
                 slot.process.kill()
                 slot.end()
             if slot.process is not None:
@@ -281,17 +258,17 @@ class _Keeper(threading.Thread):
         with self.lock:
             while self.entries:
                 entry = self.entries.popleft()
-                if not entry.batch.cancelled:
+                if not entry.submission.cancelled:
                     return entry
         return None
 
     def _deadline(self, task: Task) -> float:
-        """Seconds after which a slot counts as stuck. Generous: its own limits come first."""
+        """Seconds after which a slot counts as stuck. Long, because its own limits must act first."""
         limits = limits_of(task, self.limits)
         return 2 * (limits.program_wall_seconds + task.total * limits.judge_cpu_seconds) + _GRACE_SECONDS
 
     def _ready(self) -> list["_Slot"]:
-        """Wait. Returns the slots that have something to say, have died, or (killed here) are overdue."""
+        """Wait; kill slots that are overdue. Returns the slots that have sent something or have ended."""
         with selectors.PollSelector() as selector:
             selector.register(self.wake_reader, selectors.EVENT_READ)
             for slot in self.slots:
@@ -301,7 +278,7 @@ class _Keeper(threading.Thread):
             events = selector.select(None if until == float("inf") else max(0.0, until - time.monotonic()))
         for slot in self.slots:
             if slot.deadline <= time.monotonic():
-                slot.process.kill()  # it is then heard to be dead
+                slot.process.kill()  # the next wait reports its end
         if any(key.data is None for key, _ in events):
             os.read(self.wake_reader, 1 << 16)
         return [key.data for key, _ in events if key.data is not None]
@@ -316,11 +293,9 @@ class _Keeper(threading.Thread):
             return
         for message in messages:
             if slot.status is not None:
-                entry = slot.entries.popleft()
-                entry.finish(_read_outcome(message))
-                slot.deadline = (
-                    time.monotonic() + self._deadline(slot.entries[0].task) if slot.entries else float("inf")
-                )
+                slot.entries.popleft().finish(_read_outcome(message))
+                seconds = self._deadline(slot.entries[0].task) if slot.entries else float("inf")
+                slot.deadline = time.monotonic() + seconds
             elif "failed" in message:
                 slot.failure = message["failed"]
                 slot.end()
@@ -331,7 +306,8 @@ class _Keeper(threading.Thread):
 
     def _end(self, reason: BaseException) -> None:
         for slot in self.slots:
-            slot.hang_up()
+            if slot.process is not None:
+                slot.channel.close()  # the judge then ends, unless it is busy, and its zygote with it
         for slot in self.slots:
             slot.end()
         with self.lock:
@@ -339,8 +315,8 @@ class _Keeper(threading.Thread):
             os.close(self.wake_reader)
             os.close(self.wake_writer)
         self.up.put(reason)
-        for batch in list(self.batches):
-            batch.finished.put(reason)
+        for submission in list(self.submissions):
+            submission.finished.put(reason)
 
 
 class _Slot:
@@ -353,7 +329,7 @@ class _Slot:
         self.entries: deque[_Entry] = deque()
         self.status: dict[str, str] | None = None  # of its layers, once it is up
         self.exit_code: int | None = None
-        self.failure: str | None = None  # why it could not start, in its own words
+        self.failure: str | None = None  # the judge's reason why it could not start
         self.deadline = float("inf")  # on time.monotonic
 
     def start(self) -> None:
@@ -368,7 +344,7 @@ class _Slot:
             stdout=subprocess.DEVNULL,
             cwd="/",
             env=environment,
-            start_new_session=True,  # Ctrl-C at the terminal is the trainer's affair
+            start_new_session=True,  # so that only the trainer gets Ctrl-C
         )
         theirs.close()
         self.channel.setblocking(False)
@@ -380,10 +356,10 @@ class _Slot:
         if not self.entries:
             self.deadline = time.monotonic() + seconds
         self.entries.append(entry)
-        self.outbox += entry.packed()
+        self.outbox += pack(dataclasses.asdict(entry.task))
 
     def exchange(self) -> list | None:
-        """Send what can be sent, receive what has come; None when the judge has hung up."""
+        """Send and receive what is possible now. Returns the messages; None when the judge has hung up."""
         with contextlib.suppress(BlockingIOError):
             while self.outbox:
                 del self.outbox[: self.channel.send(self.outbox)]
@@ -399,17 +375,11 @@ class _Slot:
             messages.append(json.loads(body))
         return messages
 
-    def hang_up(self) -> None:
-        """The judge notices, unless it is busy, and leaves; its zygote leaves with it."""
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
-
     def end(self) -> None:
-        """The judge is to be gone after this."""
-        self.hang_up()
+        """End the judge and reap it."""
         if self.process is None:
             return
+        self.channel.close()
         try:
             self.exit_code = self.process.wait(timeout=0.5)
         except subprocess.TimeoutExpired:
@@ -419,7 +389,10 @@ class _Slot:
 
 
 def _cores(slots: int) -> list[int | None]:
-    """A core for each slot, in turn; from where on differs from trainer to trainer, so that two keep apart."""
+    """A core for each slot. The processes of a slot take turns, and waking one on another core takes longer.
+
+    The first core depends on the trainer, so that two trainers use different ones.
+    """
     if not hasattr(os, "sched_getaffinity"):
         return [None] * slots
     cores = sorted(os.sched_getaffinity(0))
@@ -427,7 +400,7 @@ def _cores(slots: int) -> list[int | None]:
 
 
 def _read_outcome(fields: dict) -> Outcome:
-    """An Outcome from its plain form."""
+    """An Outcome from its JSON form, in which tuples are lists."""
     tests = tuple(Verdict(**test | {"lines": _tuple(test["lines"])}) for test in fields["tests"])
     return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests, "lines": _tuple(fields["lines"])})
 

@@ -1,7 +1,7 @@
-"""What travels: frames (four bytes of length, then JSON) and values (tagged JSON of exact built-in types).
+"""Messages between the processes: frames (four bytes of length, then JSON) and values (tagged JSON of built-in types).
 
-A value is JSON where JSON can say it: null, true, numbers, strings, lists. Everything else is an object with
-one key, its tag:
+A value is plain JSON where JSON has its type: null, true, numbers, strings, lists. All others are an object with one
+key, the tag:
 
     {"int": "0x..."}  {"complex": [0.0, 1.0]}  {"bytes": "00ff"}  {"bytearray": "00ff"}
     {"tuple": [...]}  {"set": [...]}  {"frozenset": [...]}  {"dict": [[key, value], ...]}
@@ -10,10 +10,10 @@ one key, its tag:
     {"timedelta": [days, seconds, microseconds]}
     {"builtin": "int"}  {"handle": [7, "Node"]}
 
-Covered: reading builds only these types, exactly (no subclass, so no `__eq__` of anybody's), and can run no code:
-no pickle, no eval, no look-up of names but in a fixed table. What is not in the table above is Malformed.
-Not covered: the time that building takes (a set of colliding numbers): the judge has a clock for that. How many
-bytes there are: whoever reads sets the cap. JSON joins a lone high surrogate with a lone low one that follows it.
+Covered: reading builds only these types, exactly (no subclass, so no foreign `__eq__`), and runs no code: no pickle, no
+eval, no names except from a fixed table. Anything else is Malformed.
+Not covered: the time that building takes (a set of colliding numbers); the judge has a clock for that. The size; the
+reader sets the cap. JSON joins a lone high surrogate with a lone low one after it.
 """
 
 import datetime
@@ -25,12 +25,10 @@ from decimal import Decimal
 from fractions import Fraction
 
 _HEADER = struct.Struct(">I")
-# From the zygote: wait status, user + system CPU time in seconds, largest resident set in bytes.
+# The zygote's answer: wait status, user + system CPU time in seconds, largest resident set in bytes.
 REPORT = struct.Struct("=idq")
 
-_PLAIN = json.JSONDecoder()
-
-# Functions and types of Python's own that a test may hand to a program: `f([3, 1], key=len)`, `f(x, int)`.
+# Functions and types of Python's own that a test may pass to a program: `f([3, 1], key=len)`, `f(x, int)`.
 BUILTINS = {
     kind.__name__: kind
     for kind in (
@@ -44,18 +42,18 @@ _BUILTIN_NAMES = {value: name for name, value in BUILTINS.items()}
 
 
 class Malformed(ValueError):
-    """The bytes are no message that our own writer would have sent."""
+    """Bytes that our own writer never sends."""
 
 
 class NotPlain(ValueError):
-    """A value that has no form here: nested too deep, or a list (of a subclass with a hash) inside a set."""
+    """A value that cannot be rebuilt: nested too deep, or a list (of a subclass with a hash) inside a set."""
 
 
 # Frames -------------------------------------------------------------------------------------------------------
 
 
 def pack(message: object) -> bytes:
-    """One frame. ASCII only, so that lone surrogates in a program survive the way."""
+    """One frame. ASCII only, which preserves lone surrogates in a program."""
     body = json.dumps(message).encode("ascii")
     return _HEADER.pack(len(body)) + body
 
@@ -70,7 +68,7 @@ class Frames:
         self.buffer += part
 
     def next(self) -> bytes | None:
-        """The body of the next frame, or None while it is not all there."""
+        """The body of the next frame, or None while it is incomplete."""
         if len(self.buffer) < _HEADER.size:
             return None
         (length,) = _HEADER.unpack_from(self.buffer)
@@ -98,7 +96,7 @@ def write_bytes(fd: int, data: bytes) -> None:
 def read_frame(fd: int) -> object | None:
     """Read one frame, blocking; None when the writer is gone (also in the middle of a frame)."""
     body = read_body(fd)
-    return None if body is None else _decode(_PLAIN, body)
+    return None if body is None else json.loads(body)
 
 
 def read_body(fd: int) -> bytes | None:
@@ -117,20 +115,11 @@ def _read_exactly(fd: int, count: int) -> bytes | None:
     return data
 
 
-def _decode(decoder: json.JSONDecoder, body: bytes) -> object:
-    """The one JSON text that a body is. (`decoder.decode` would look for white space around it, at some cost.)"""
-    text = body.decode("ascii")
-    value, end = decoder.raw_decode(text)
-    if end != len(text):
-        raise ValueError("more than one JSON text")
-    return value
-
-
 # Values: writing ----------------------------------------------------------------------------------------------
 
 
 def to_plain(value: object, opaque) -> object:
-    """The JSON form of a value. Whatever is of no exact type of the table goes to `opaque(value)`.
+    """The JSON form of a value. A type that is not in the table, subclasses included, goes to `opaque(value)`.
 
     Raises RecursionError for a value that contains itself or is nested too deep.
     """
@@ -138,20 +127,19 @@ def to_plain(value: object, opaque) -> object:
     if kind in _NATURAL:
         return value
     if kind is int:
-        # Decimal digits of large numbers cost quadratic time, so Python refuses them; hexadecimal ones do not.
+        # Python refuses the decimal digits of large numbers, which take quadratic time. Hexadecimal ones do not.
         return value if -_SMALL < value < _SMALL else {"int": hex(value)}
     if kind is list:
         return [to_plain(item, opaque) for item in value]
-    if kind in _SEQUENCES:
-        return {_SEQUENCES[kind]: [to_plain(item, opaque) for item in value]}
+    if kind in _TEXTS:
+        tag, write, _ = _TEXTS[kind]
+        return {tag: write(value)}
+    if kind in _LISTS:
+        tag, write, _ = _LISTS[kind]
+        return {tag: [to_plain(item, opaque) for item in write(value)]}
     if kind in _MAPPINGS:
         pairs = value.items() if kind is dict else value
         return {_MAPPINGS[kind]: [[to_plain(k, opaque), to_plain(v, opaque)] for k, v in pairs]}
-    if kind is range:
-        return {"range": [to_plain(number, opaque) for number in (value.start, value.stop, value.step)]}
-    if kind in _ATOMS:
-        tag, write = _ATOMS[kind]
-        return {tag: write(value)}
     if kind in _CALLABLES and value in _BUILTIN_NAMES:
         return {"builtin": _BUILTIN_NAMES[value]}
     return opaque(value)
@@ -160,35 +148,16 @@ def to_plain(value: object, opaque) -> object:
 _SMALL = 1 << 63
 _NATURAL = {type(None), bool, float, str}
 _CALLABLES = {type, type(len)}
-_SEQUENCES = {
-    tuple: "tuple",
-    set: "set",
-    frozenset: "frozenset",
-    deque: "deque",
-    type({}.keys()): "keys",
-    type({}.values()): "values",
-}
 _MAPPINGS = {dict: "dict", type({}.items()): "items"}
-_ATOMS = {
-    complex: ("complex", lambda value: [value.real, value.imag]),
-    bytes: ("bytes", bytes.hex),
-    bytearray: ("bytearray", bytearray.hex),
-    Decimal: ("Decimal", str),
-    Fraction: ("Fraction", lambda value: [hex(value.numerator), hex(value.denominator)]),
-    datetime.date: ("date", datetime.date.isoformat),
-    datetime.datetime: ("datetime", datetime.datetime.isoformat),
-    datetime.time: ("time", datetime.time.isoformat),
-    datetime.timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
-}
 
 
 # Values: reading ----------------------------------------------------------------------------------------------
 
 
 def reader(handle):
-    """A function from one JSON text to its value. `handle(number, class_name)` gives the object behind a handle.
+    """A function from one JSON text to its value. `handle(number, class_name)` returns the object behind a handle.
 
-    It raises Malformed for anything that to_plain would not have written, NotPlain for what cannot be rebuilt.
+    The function raises Malformed for text that to_plain never writes, NotPlain for a value that cannot be rebuilt.
     """
 
     def build(tagged: dict) -> object:
@@ -197,15 +166,21 @@ def reader(handle):
         ((tag, content),) = tagged.items()
         if tag == "handle":
             return handle(*content)
-        if tag not in _READERS:
-            raise Malformed("an object with an unknown tag")
-        return _READERS[tag](content)
+        if tag in _FROM_TEXT:
+            return _FROM_TEXT[tag](_expect(str, content))
+        if tag in _FROM_LIST:
+            return _FROM_LIST[tag](_expect(list, content))
+        raise Malformed("an object with an unknown tag")
 
     decoder = json.JSONDecoder(object_hook=build)
 
     def read(body: bytes) -> object:
         try:
-            return _decode(decoder, body)
+            text = body.decode("ascii")
+            value, end = decoder.raw_decode(text)
+            if end != len(text):
+                raise ValueError("more than one JSON text")
+            return value
         except (Malformed, NotPlain):
             raise
         except RecursionError:
@@ -216,81 +191,83 @@ def reader(handle):
     return read
 
 
-def read_value(text: str) -> object:
-    """The value that a JSON text of the table above stands for (Verdict.returned), of exact built-in types.
+def _no_object(_number: object, name: object) -> None:
+    raise NotPlain(f"an object of the program's own ({name or 'of no name'})")
 
-    Raises NotPlain, a ValueError, for an object of the program's own, which has stayed where it was, and for what is
-    nested too deep; Malformed, another, for any other text.
+
+_read_value = reader(_no_object)
+
+
+def read_value(text: str) -> object:
+    """The value of a JSON text in the form above (Verdict.returned), of exact built-in types.
+
+    Raises NotPlain, a ValueError, for an object of the program's own class and for a value that is nested too deep;
+    Malformed, also a ValueError, for any other text.
     """
     return _read_value(text.encode("ascii"))
 
 
-def _no_value(_number: object, name: object) -> None:
-    raise NotPlain(f"an object of the program's own ({name or 'of no name'})")
-
-
-_read_value = reader(_no_value)
-
-
-def _items(content: object) -> list:
-    if type(content) is not list:
-        raise Malformed("a list was expected")
+def _expect(kind: type, content: object) -> object:
+    if type(content) is not kind:
+        raise Malformed(f"a {kind.__name__} was expected")
     return content
 
 
-def _text(content: object) -> str:
-    if type(content) is not str:
-        raise Malformed("a string was expected")
-    return content
+def _hexadecimal(text: object) -> int:
+    return int(_expect(str, text), 16)
 
 
-def _hashed(build, items: list) -> object:
-    try:
-        return build(items)
-    except TypeError:
-        raise NotPlain("a set or dict of something that has no hash") from None
-
-
-def _dict(content: object) -> dict:
-    pairs = _items(content)
-    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
-        raise Malformed("pairs were expected")
-    return _hashed(dict, pairs)
-
-
-def _hexadecimal(content: object) -> int:
-    return int(_text(content), 16)
-
-
-def _fraction(content: object) -> Fraction:
-    numerator, denominator = map(_hexadecimal, _items(content))
+def _fraction(items: list) -> Fraction:
+    numerator, denominator = map(_hexadecimal, items)
     return Fraction(numerator, denominator)
 
 
-def _range(content: object) -> range:
-    start, stop, step = _items(content)
+def _range(items: list) -> range:
+    start, stop, step = items
     return range(start, stop, step)
 
 
-_READERS = {
-    "int": _hexadecimal,
-    "complex": lambda content: complex(*_items(content)),
-    "bytes": lambda content: bytes.fromhex(_text(content)),
-    "bytearray": lambda content: bytearray.fromhex(_text(content)),
-    "tuple": lambda content: tuple(_items(content)),
-    "set": lambda content: _hashed(set, _items(content)),
-    "frozenset": lambda content: _hashed(frozenset, _items(content)),
-    "deque": lambda content: deque(_items(content)),
-    "dict": _dict,
-    "keys": lambda content: _hashed(dict.fromkeys, _items(content)).keys(),
-    "values": lambda content: dict(enumerate(_items(content))).values(),
-    "items": lambda content: _dict(content).items(),
-    "range": _range,
-    "Decimal": lambda content: Decimal(_text(content)),
-    "Fraction": _fraction,
-    "date": lambda content: datetime.date.fromisoformat(_text(content)),
-    "datetime": lambda content: datetime.datetime.fromisoformat(_text(content)),
-    "time": lambda content: datetime.time.fromisoformat(_text(content)),
-    "timedelta": lambda content: datetime.timedelta(*_items(content)),
-    "builtin": lambda content: BUILTINS[_text(content)],
+def _dict(pairs: list) -> dict:
+    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+        raise Malformed("pairs were expected")
+    return _hashed(dict)(pairs)
+
+
+def _hashed(build):
+    def build_hashed(items: list) -> object:
+        try:
+            return build(items)
+        except TypeError:
+            raise NotPlain("a set or dict of something that has no hash") from None
+
+    return build_hashed
+
+
+# The table above. Type: tag, its text (or list of values) from a value, and a value from that.
+_TEXTS = {
+    bytes: ("bytes", bytes.hex, bytes.fromhex),
+    bytearray: ("bytearray", bytearray.hex, bytearray.fromhex),
+    Decimal: ("Decimal", str, Decimal),
+    datetime.date: ("date", datetime.date.isoformat, datetime.date.fromisoformat),
+    datetime.datetime: ("datetime", datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    datetime.time: ("time", datetime.time.isoformat, datetime.time.fromisoformat),
 }
+_LISTS = {
+    tuple: ("tuple", list, tuple),
+    set: ("set", list, _hashed(set)),
+    frozenset: ("frozenset", list, _hashed(frozenset)),
+    deque: ("deque", list, deque),
+    type({}.keys()): ("keys", list, lambda items: _hashed(dict.fromkeys)(items).keys()),
+    type({}.values()): ("values", list, lambda items: dict(enumerate(items)).values()),
+    range: ("range", lambda value: [value.start, value.stop, value.step], _range),
+    complex: ("complex", lambda value: [value.real, value.imag], lambda items: complex(*items)),
+    Fraction: ("Fraction", lambda value: [hex(value.numerator), hex(value.denominator)], _fraction),
+    datetime.timedelta: (
+        "timedelta",
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda items: datetime.timedelta(*items),
+    ),
+}
+_FROM_TEXT = {tag: read for tag, _, read in _TEXTS.values()} | {"int": _hexadecimal, "builtin": BUILTINS.__getitem__}
+_FROM_LIST = {tag: read for tag, _, read in _LISTS.values()}
+_FROM_LIST |= {"dict": _dict, "items": lambda pairs: _dict(pairs).items()}

@@ -11,6 +11,7 @@ Layout   `mbpp`: one JSON object a line: text, code, task_id, test_setup_code, t
 end in "\\r\\n", which becomes "\\n", as models write it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.problems import Problem, check_unique, find_entry_point, get, get_strings, parse_python, read_lines, read_list
@@ -31,6 +32,16 @@ def read_sanitized(path: Path) -> list[Problem]:
 def split_of(task_id: int) -> str:
     """The split of a task of MBPP; "" for a number that is not one of its tasks."""
     return next((name for name, numbers in SPLITS.items() if task_id in numbers), "")
+
+
+def describe_splits(problems: Sequence[Problem]) -> str:
+    """How many of these problems of MBPP+, which has problems of all splits, RL may have trained on: one line."""
+    splits = [problem.split for problem in problems]
+    return (
+        f"of these problems {splits.count('train')} have ids that MBPP trains on (601 to 974), and "
+        f"{splits.count('test')} ids of its test split (11 to 510). After training on the former, report only the "
+        "latter: --split test"
+    )
 
 
 def _full_problem(record: dict, where: str) -> Problem:

@@ -1,11 +1,11 @@
 """The named sets of problems: their files, the addresses of these, and the places where the files are looked for.
 
-Downloading is in experiments/fetch.py.
+Downloading is in experiments/inputs/download.py.
 """
 
 import difflib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +111,13 @@ SOURCES = {
         "APPS+: its problems that ask for a function", "MIT", 7413, (_APPS_PLUS,), apps.read_plus_functions
     ),
 }
+
+SHOTS = {"mbpp": (2, 3, 4), "mbpp-sanitized": (2, 3, 4)}  # task_ids that few-shot prompts show, as in MBPP's paper
+
+
+def note(name: str, problems: Sequence[Problem]) -> str:
+    """What a reader of figures on these problems of the set must know, in one line; "" if nothing."""
+    return mbpp.describe_splits(problems) if name == "mbppplus" else ""
 
 
 def cache_directory() -> Path:

@@ -1,6 +1,6 @@
 """What a step really takes in memory, beside what inputs/memory.py estimates: two steps of GSPO, and sampling.
 
-    python experiments/bench.py memory --shape qwen3-0.6b --dtype bf16 --gradient-checkpointing yes
+    python experiments/bench.py memory --shape qwen3-0.6b --dtype bf16 --gradient-checkpointing
 
 Of a model only config.json is read: the weights are random, and nothing is executed or rewarded. Every completion
 uses its whole budget. On CUDA the allocator is asked for its peak; on the CPU the bytes of all tensors that are alive
@@ -50,7 +50,7 @@ class BenchOptions:
     lora_rank: int = option(8, "rank of the LoRA layers")
     microbatch_rows: int = option(128, "rollouts in memory at a time, at most")
     microbatch_tokens: int = option(0, "padded tokens in memory at a time, at most; 0 is any number")
-    gradient_checkpointing: str = option("no", "yes or no")
+    gradient_checkpointing: bool = option(False, "recompute activations to save memory")
     dtype: str = option("fp32", "fp32 or bf16")
     device: str = option("auto", "auto, cpu or cuda")
 
@@ -103,7 +103,6 @@ def measured(device: torch.device, known: Iterable[Tensor]) -> Iterator[SimpleNa
 def main(arguments: list[str] | None = None) -> None:
     options = parse(BenchOptions, arguments, "bench.py memory", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py memory"):
-        check_choice("gradient-checkpointing", options.gradient_checkpointing, ("yes", "no"))
         positive = "prompts group_size prompt_tokens max_new_tokens lora_rank microbatch_rows"
         check_at_least(options, 1, *positive.split())
         check_at_least(options, 0, "microbatch_tokens")
@@ -137,8 +136,7 @@ def run(
     known = list(model.parameters())
     with measured(device, known) as learning:
         # Two steps, for in the first the optimizer has no moments yet.
-        choices = SimpleNamespace(**gspo.DEFAULTS, steps=2, group_size=options.group_size)
-        gspo.train(learner, lambda step: rollouts, lambda batch, metrics: None, choices)
+        gspo.train(learner, lambda step: rollouts, lambda batch, metrics: None, gspo.Options())
     known += [p.grad for p in known if p.grad is not None]
     known += [moment for state in learner.optimizer.state.values() for moment in state.values()]
     with measured(device, known) as sampling:

@@ -34,9 +34,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 
+from data.prompts import DOCSTRING
 from data.sets.registry import load_problems
 from experiments.inputs.hub import load_tokenizer
-from experiments.inputs.policy import choose_device, choose_dtype, encode_prompts
+from experiments.inputs.policy import choose_device, choose_dtype, encode_prompt
 from experiments.options import (
     EMBEDDED,
     bad_input_is_one_line,
@@ -136,7 +137,8 @@ def read_prompts(options: BenchOptions, directory: Path) -> tuple[list[list[int]
     problems, count = load_problems(options.data, "test"), options.batch // options.group_size
     if len(problems) < count:
         raise ValueError(f"--batch {options.batch}: {options.data} has {len(problems)} problems, too few for it")
-    return encode_prompts(tokenizer, problems[:: len(problems) // count][:count]), tokenizer.eos_token_id
+    chosen = problems[:: len(problems) // count][:count]
+    return [encode_prompt(tokenizer, problem, DOCSTRING) for problem in chosen], tokenizer.eos_token_id
 
 
 def check(options: BenchOptions) -> None:

@@ -1,18 +1,13 @@
-"""What the canonical solutions of EvalPlus's sets return: run once in the sandbox, then remembered.
+"""The expected outputs of EvalPlus's sets: what the canonical solutions return.
 
     data file --> records (data/sets/evalplus.py) --> each solution on each of its inputs, in the sandbox --> Expected
-                                                              |  ^
-                                                              v  |
-                                                 CACHE/expected/v1-py3.11-SHA256.json
 
-A solution is a program like any other: what it returns comes back as plain data, of exact types (sandbox.read_value).
-The cache file is named by the data file's content, this module's format and Python's version (the order of a set may
-change between versions); it is written whole or not at all, and bears a checksum: one that is damaged is not used, and
-said to be so on stderr.
+A solution runs like any other program; its outputs come back as plain data of exact types (sandbox.read_value). The
+cache remembers them in a file named by the data file's content, this module's format and Python's version (versions
+may differ in the order of a set).
 
-An output that no answer could be judged on is no test: one of more than 256 KiB, which is as much as an answer may
-return in one piece, or one that does not fit into an answer's memory. Of MBPP+'s 41,015 inputs there are 16 such, 6 of
-Mbpp/255 (up to 640 MB) and 10 of Mbpp/630 (up to 2 MB).
+An output becomes no test if no answer could return it: one of more than 256 KiB, or one that does not fit into an
+answer's memory. MBPP+ has 16 such inputs of 41,015: 6 of Mbpp/255 (up to 640 MB) and 10 of Mbpp/630 (up to 2 MB).
 """
 
 import hashlib
@@ -24,13 +19,13 @@ from pathlib import Path
 from data.problems import literal
 from data.sets.evalplus import EvalPlusTask, Expected
 from data.sets.registry import cache_directory
-from experiments.files import remember
-from experiments.inputs.references import Broken, describe, leave_out, run_with_bar, shorten
+from experiments.files import recall, remember
+from experiments.inputs.references import Broken, describe_failure, leave_out, run_with_bar, shorten
 from experiments.inputs.tasks import start_sandbox
 from sandbox import Limits, Outcome, Sandbox, Task, Verdict, read_value
 
-VERSION = 1
-# As much memory and as long replies as answers have; as much time as it takes, on a busy machine too.
+VERSION = 2  # of the cache file
+# Memory and reply size of an answer; enough time also on a busy machine.
 WIDE = Limits(test_cpu_seconds=60.0, test_wall_seconds=300.0, program_cpu_seconds=300.0, program_wall_seconds=1500.0)
 TOO_LARGE = ("ReplyTooLarge", "MemoryError")
 
@@ -38,43 +33,44 @@ TOO_LARGE = ("ReplyTooLarge", "MemoryError")
 def expected_outputs(
     path: Path, records: Sequence[EvalPlusTask], slots: int = 2, allow_weak: bool = False, skip_broken: bool = False
 ) -> dict[str, Expected]:
-    """Of each task_id what its canonical solution returns on each input, and the CPU time that it takes.
+    """By task_id: what the canonical solution returns on each input, and its CPU time.
 
-    path         the file that the records come from
+    path         the file of the records
     records      some or all of its tasks
-    skip_broken  a task whose solution fails on an input is left out, with a line on stderr (verify.leave_out)
+    skip_broken  leave out a task whose solution fails on an input, with a line on stderr (leave_out)
 
-    Raises ValueError, one line, where a solution fails and is not to be left out, where none is left, and where the
-    sandbox does not start. What the others return is remembered even then.
+    ValueError, one line, if a solution fails and skip_broken is False, if no task is left, or if the sandbox does not
+    start. The cache remembers the outputs of the others even then.
     """
     cache = cache_path(path)
-    known = read_cache(cache, records)
+    known = recall(cache, "the canonical solutions")
     missing, broken = [record for record in records if record.task_id not in known], []
     if missing:
         with start_sandbox(slots, WIDE, allow_weak) as judge:
             fresh, broken = run_solutions(missing, judge)
         if fresh:
             known |= fresh
-            remember(cache, json.dumps({"sha256": checksum(known), "tasks": known}) + "\n", "the canonical solutions")
-    kept = leave_out(records, broken, skip_broken)
-    return {record.task_id: from_plain(known[record.task_id]) for record in kept}
-
-
-# Running --------------------------------------------------------------------------------------------------------
+            remember(cache, known, "the canonical solutions")
+    found = {}
+    for record in leave_out(records, broken, skip_broken):
+        fields = known[record.task_id]
+        outputs = tuple(map(read_value, fields["outputs"]))
+        found[record.task_id] = Expected(outputs, tuple(fields["left_out"]), fields["cpu_seconds"])
+    return found
 
 
 def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
-    """Each solution on its inputs, as plain data: outputs are JSON texts, fields those of Expected. Apart from these,
-    in the order of the records, the tasks whose solution fails."""
+    """Runs each solution on its inputs. Returns the fields of Expected by task_id, with outputs as JSON texts, and the
+    tasks whose solution fails, in the order of the records."""
     outcomes = run_with_bar(judge, [calls_of(record) for record in records], "expected outputs")
     found, broken = {}, []
     for record, outcome in zip(records, outcomes, strict=True):
-        read = read_outcome(record, outcome)
-        if isinstance(read, Broken):
-            broken.append(read)
+        result = read_outcome(record, outcome)
+        if isinstance(result, Broken):
+            broken.append(result)
         else:
-            found[record.task_id] = read
-    # The time that counts is that of the inputs that become tests: once more without the others.
+            found[record.task_id] = result
+    # The time to keep is that of inputs that become tests: run again without the others.
     partial = [record for record in records if record.task_id in found and found[record.task_id]["left_out"]]
     again = judge.run([calls_of(record, found[record.task_id]["left_out"]) for record in partial])
     for record, outcome in zip(partial, again, strict=True):
@@ -83,20 +79,21 @@ def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict
 
 
 def calls_of(record: EvalPlusTask, left_out: Sequence[int] = ()) -> Task:
-    """The solution, and for each input that is not left out a test that only calls it."""
+    """The solution, with one test for each input that is not left out, which only calls it."""
     calls = tuple(record.call(index) for index in range(len(record.inputs)) if index not in left_out)
     return Task(record.code, tests=calls, entry_point=record.entry_point, want_values=True)
 
 
 def read_outcome(record: EvalPlusTask, outcome: Outcome) -> dict | Broken:
-    """What one solution returned; Broken where it has not returned from a call, or what is no plain data."""
+    """The fields of Expected; Broken if a call did not return, or returned no plain data."""
     outputs, left_out = [], []
     for index, verdict in enumerate(outcome.tests):
         if verdict.error_type in TOO_LARGE:
             left_out.append(index)
             outputs.append("null")
         elif mistake := find_mistake(record, verdict, outcome):
-            return Broken(record.task_id, place(record, index), mistake)
+            kind, number = ("base", index) if index < record.base else ("plus", index - record.base)
+            return Broken(record.task_id, f"{kind}_input[{number}] ({shorten(record.call(index))})", mistake)
         else:
             outputs.append(json.dumps(verdict.returned != "null") if record.asks_for_existence else verdict.returned)
     if left_out[: record.base] == list(range(record.base)):
@@ -105,9 +102,9 @@ def read_outcome(record: EvalPlusTask, outcome: Outcome) -> dict | Broken:
 
 
 def find_mistake(record: EvalPlusTask, verdict: Verdict, outcome: Outcome) -> str:
-    """Why what came of a call cannot be an expected output, in a few words; "" where it can."""
+    """Why a call gave no expected output, in a few words; "" if it gave one."""
     if verdict.word != "passed":
-        return describe(verdict, outcome)
+        return describe_failure(verdict, outcome)
     if verdict.returned is None:
         return "it returns data nested too deep"
     if not record.asks_for_existence:
@@ -118,41 +115,7 @@ def find_mistake(record: EvalPlusTask, verdict: Verdict, outcome: Outcome) -> st
     return ""
 
 
-def from_plain(fields: dict) -> Expected:
-    return Expected(tuple(map(read_value, fields["outputs"])), tuple(fields["left_out"]), float(fields["cpu_seconds"]))
-
-
-def place(record: EvalPlusTask, index: int) -> str:
-    """One input, for people: "plus_input[0] (f(2))"."""
-    kind, number = ("base", index) if index < record.base else ("plus", index - record.base)
-    return f"{kind}_input[{number}] ({shorten(record.call(index))})"
-
-
-# The cache ------------------------------------------------------------------------------------------------------
-
-
 def cache_path(path: Path) -> Path:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     major, minor = sys.version_info[:2]
     return cache_directory() / "expected" / f"v{VERSION}-py{major}.{minor}-{digest}.json"
-
-
-def read_cache(path: Path, records: Sequence[EvalPlusTask]) -> dict[str, dict]:
-    """What is remembered; nothing, and a word on stderr, where the file is not as it was written."""
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_bytes())
-        tasks = content["tasks"]
-        if content["sha256"] != checksum(tasks):
-            raise ValueError("another checksum")
-        if any(len(tasks[r.task_id]["outputs"]) != len(r.inputs) for r in records if r.task_id in tasks):
-            raise ValueError("of other inputs")
-    except (ValueError, TypeError, KeyError) as error:
-        print(f"{path}: damaged ({error}); the canonical solutions are run again", file=sys.stderr)
-        return {}
-    return tasks
-
-
-def checksum(tasks: dict) -> str:
-    return hashlib.sha256(json.dumps(tasks).encode()).hexdigest()

@@ -1,248 +1,246 @@
-"""How much memory a run needs, from the shape of its model and its options alone: arithmetic, nothing is loaded.
+"""Memory: what a run takes, estimated before anything is loaded (`run.py --dry-run`), and what the device has left.
 
-    peak = what stays (weights, adapter, critic, reference) + max(sampler, learner), which take turns
+    peak = what stays (weights, adapter, critic, reference) + the larger of sampler and learner, which take turns
 
-It is the worst case: every prompt is as long as the longest, every completion as long as the token budget. Counted are
-tensors; the Python process, CUDA's context and libraries and what the allocator wastes come on top.
-
-Letters: D width, I width within the MLP, V vocabulary, L layers, H query and K key-value heads of width Dh, R rank of
-the LoRA layers; N prompts of P tokens and B completions of T tokens that are in memory together. s is the bytes of a
-weight, f those of a number that is kept in fp32 whatever the weights are.
+The estimate is the worst case: all prompts are as long as the longest, all completions use the whole token budget. It
+counts tensors. The Python process, CUDA's context and the gaps of the allocator come on top.
+N prompts of P tokens and B completions of T tokens are in memory together; s is the bytes of a weight.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import torch
 
 from rl.decoding import FUSED_ELEMENTS
 from rl.logprobs import CHUNK_ELEMENTS
 from rl.lora import TARGETS
-from rl.model import ModelConfig
-from rl.sample import CHOOSE_ELEMENTS
+from rl.model import Decoder, ModelConfig
+from rl.sample import CHOOSE_ELEMENTS, MAX_ROWS
 
+FP32 = 4  # bytes of a number that is fp32 whatever the weights are
 BYTES = {"fp32": 4, "bf16": 2}
-FP32 = 4  # f
+RESERVE = 1.1  # of the estimated peak, for the gaps of the allocator
+ONE_INPUT = (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",))
+ADVICE = {  # if there is less memory than the run takes, by its largest part
+    "stays": "--dtype bf16, --critic lora or linear, or a smaller model",
+    "sampler": "a smaller --group-size, --prompts, --eval-samples or --max-new-tokens",
+    "learner": "--gradient-checkpointing, a smaller --microbatch-tokens or --max-new-tokens",
+}
+CONTROL_GROUP = (  # files of versions 2 and 1: limit, used; and which field of memory.stat is cache
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def available_memory(device: torch.device, root: Path = Path("/")) -> int:
+    """Free bytes: on CUDA the driver's figure; on the CPU the least of the kernel's and of the control groups that this
+    process is in (the limits of containers)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    lines = (root / "proc/meminfo").read_text().splitlines()
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    for line in (root / "proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        tree = "memory" if "memory" in controllers.split(",") else ""  # version 1 has one for each controller
+        inner = root / "sys/fs/cgroup" / tree / path.lstrip("/")
+        for group, (limit, used, cached) in product((inner, *inner.parents), CONTROL_GROUP):
+            most = (group / limit).read_text().strip() if (group / limit).is_file() else "max"
+            if most != "max":
+                counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                # Cached files count as used, but the kernel drops them when it needs room.
+                free.append(int(most) - int((group / used).read_text()) + int(counts[cached]))
+    return min(free)
+
+
+def check_room(directory: Path, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> None:
+    """ValueError, one line, if the weights alone take more memory than the device has left."""
+    parameters, available = count_base(config), available_memory(device)
+    needed, name = parameters * dtype.itemsize, str(dtype).removeprefix("torch.")
+    if needed > available:
+        sizes = f"take {needed / 1e9:.2f} GB in {name}, {device} has {available / 1e9:.2f} GB left"
+        raise ValueError(f"{directory}: {parameters / 1e6:.0f} M parameters {sizes}")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a run asks of memory; run.py has options of the same names."""
+    """What decides a run's memory: options of run.py, and the (prompts, rows) of each kind of batch that is sampled."""
 
-    prompts: int  # of a step
+    prompts: int
     group_size: int
-    prompt_tokens: int  # of the longest prompt
+    prompt_tokens: int
     max_new_tokens: int
     dtype: str = "fp32"
     minibatches: int = 1
     microbatch_rows: int = 128
     microbatch_tokens: int = 0
-    gradient_checkpointing: str = "no"
+    gradient_checkpointing: bool = False
     lora_rank: int = 8
     lora_targets: tuple[str, ...] = TARGETS
     critic: str | None = None
-    reference_adapter: bool = False  # whether the reference policy has an adapter of its own
-    sampled: tuple[tuple[int, int], ...] = ()  # (prompts, rows) of each kind of batch that is decoded
-
-    @property
-    def s(self) -> int:
-        return BYTES[self.dtype]
+    reference_adapter: bool = False
+    sampled: tuple[tuple[int, int], ...] = ()
 
 
-def estimate(config: ModelConfig, load: Load) -> dict[str, dict[str, int]]:
-    """Bytes by part: "stays", "sampler", "learner", each a dict; their sums make `peak`."""
-    return {"stays": stays(config, load), "sampler": sampler(config, load), "learner": learner(config, load)}
+def read_load(options, prompt_tokens: int, chunk: int) -> Load:
+    """The load of run.py's options. An evaluation samples `chunk` problems together."""
+    own = options.algorithm
+    reference = {"start": options.adapter, "base": ""}.get(options.reference, options.reference)
+    problems = min(chunk, options.eval_problems or chunk)
+    batches = [(problems, 1), (problems, options.eval_samples), (options.prompts, options.group_size)]
+    values = {item.name: getattr(options, item.name) for item in fields(Load) if hasattr(options, item.name)}
+    values["lora_targets"] = TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(","))
+    if options.algo == "sft":  # a step samples nothing and learns one or two solutions of each problem
+        del batches[2]
+        values["group_size"] = 2 if own.solutions == "both" else 1
+    rows = [(min(MAX_ROWS, prompts * size), size) for prompts, size in batches if size]
+    return Load(
+        **values,
+        prompt_tokens=prompt_tokens,
+        critic=getattr(own, "critic", None),
+        reference_adapter=bool(getattr(own, "kl_coef", 0.0) and reference),
+        sampled=tuple((-(-count // size), count) for count, size in rows),
+    )
 
 
-def peak(parts: dict[str, dict[str, int]]) -> int:
-    """Bytes at the worst moment of the run that `estimate` describes."""
-    turns = (sum(parts["sampler"].values()), sum(parts["learner"].values()))
-    return sum(parts["stays"].values()) + max(turns)
-
-
-# what stays ------------------------------------------------------------------------------------------------
-
-
-def linear_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """(in, out) of each linear layer of a block, by the names of LoRA's targets."""
-    width, inner = config.hidden_size, config.intermediate_size
-    queries, keys = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
-    return {
-        "q_proj": (width, queries),
-        "k_proj": (width, keys),
-        "v_proj": (width, keys),
-        "o_proj": (queries, width),
-        "gate_proj": (width, inner),
-        "up_proj": (width, inner),
-        "down_proj": (inner, width),
-    }
+@cache
+def weight_shapes(config: ModelConfig) -> dict[str, torch.Size]:
+    """Name -> shape of each parameter of the model without an adapter."""
+    with torch.device("meta"):  # takes no memory
+        return {name: parameter.shape for name, parameter in Decoder(config).named_parameters()}
 
 
 def count_base(config: ModelConfig) -> int:
     """Parameters of the model without an adapter."""
-    shapes, width = linear_shapes(config), config.hidden_size
-    block = sum(inputs * outputs for inputs, outputs in shapes.values())
-    if config.qkv_bias:
-        block += sum(shapes[name][1] for name in ("q_proj", "k_proj", "v_proj"))
-    block += 2 * width + (2 * config.head_dim if config.qk_norm else 0)  # norms
-    tables = 1 if config.tie_word_embeddings else 2  # embedding and head
-    return tables * config.vocab_size * width + config.num_hidden_layers * block + width
+    return sum(shape.numel() for shape in weight_shapes(config).values())
+
+
+def linear_shapes(config: ModelConfig) -> dict[str, torch.Size]:
+    """(out, in) of each linear layer of a block, by the names of LoRA's targets."""
+    first = {name: shape for name, shape in weight_shapes(config).items() if name.startswith("model.layers.0.")}
+    return {name.split(".")[-2]: shape for name, shape in first.items() if name.endswith("_proj.weight")}
 
 
 def count_adapter(config: ModelConfig, load: Load) -> int:
-    """Parameters of all LoRA layers: R x (in + out) each."""
+    """Parameters of all LoRA layers: R (in + out) each."""
     shapes = linear_shapes(config)
     return config.num_hidden_layers * load.lora_rank * sum(sum(shapes[name]) for name in load.lora_targets)
 
 
-def stays(config: ModelConfig, load: Load) -> dict[str, int]:
-    """What is in memory from the first step to the last."""
+def total(part: dict[str, int]) -> int:
+    return sum(part.values())
+
+
+def peak(parts: dict[str, dict[str, int]]) -> int:
+    """Bytes at the worst moment of the run that `estimate` describes."""
+    return total(parts["stays"]) + max(total(parts["sampler"]), total(parts["learner"]))
+
+
+def estimate(config: ModelConfig, load: Load) -> dict[str, dict[str, int]]:
+    """Bytes by part: "stays", "sampler", "learner", each a dict; `peak` adds them up."""
     base, adapter = count_base(config), count_adapter(config, load)
-    parts = {
-        "base weights": base * load.s,
-        "adapter and optimizer": 4 * adapter * FP32,  # A and B, their gradients, AdamW's two moments
-    }
+    trained = 4 * FP32  # a trained parameter, its gradient, AdamW's two moments
+    stays = {"base weights": base * BYTES[load.dtype], "adapter and optimizer": adapter * trained}
     if load.reference_adapter:
-        parts["reference's adapter"] = adapter * FP32
-    # As above. A linear critic is one vector, and its base is the policy's own.
-    if load.critic == "lora":
-        parts["critic"] = 4 * adapter * FP32
+        stays["reference's adapter"] = adapter * FP32
+    if load.critic == "lora":  # on the policy's base; a linear critic is one vector
+        stays["critic"] = adapter * trained
     elif load.critic == "copy":
-        head = 0 if config.tie_word_embeddings else config.vocab_size * config.hidden_size  # copied, but not trained
-        parts["critic"] = (4 * (base - head) + head) * FP32
-    return parts
+        head = 0 if config.tie_word_embeddings else config.vocab_size * config.hidden_size  # copied, not trained
+        stays["critic"] = (base - head) * trained + head * FP32
+    samplers = [sampler(config, load, prompts, rows) for prompts, rows in load.sampled]
+    return {"stays": stays, "sampler": max(samplers, key=total, default={}), "learner": learner(config, load)}
 
 
-# the sampler -----------------------------------------------------------------------------------------------
-
-
-def sampler(config: ModelConfig, load: Load) -> dict[str, int]:
-    """While completions are sampled: the worse of reading the prompts and decoding, of all batches that there are."""
-    moments = [phase(config, load, *sizes) for sizes in load.sampled for phase in (reading, decoding)]
-    return max(moments, key=lambda parts: sum(parts.values()), default={})
-
-
-def reading(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[str, int]:
-    """While the prompts go through the model."""
-    before = prompts * load.prompt_tokens  # N P
-    # Of a token: the stream before and after; the MLP's gate, up and silu(gate), and an adapter's term and its scaled.
-    work = before * (2 * config.hidden_size * load.s + config.intermediate_size * (3 * load.s + 2 * FP32))
-    return {
-        "fused weights": fused_weights(config, load),
-        "keys and values of the prompts": 2 * before * cache_of_token(config, load),
-        "a block at work on the prompts": work,
+def sampler(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[str, int]:
+    """While `rows` completions of `prompts` prompts are sampled: the larger of reading the prompts and decoding."""
+    s, shapes, fused, before = BYTES[load.dtype], linear_shapes(config), 0, prompts * load.prompt_tokens
+    for group in ONE_INPUT:  # rl/decoding.py's `fuse` copies small matrices
+        elements = sum(shapes[name].numel() for name in group)
+        if elements <= FUSED_ELEMENTS and (s == FP32 or not set(group) & set(load.lora_targets)):
+            fused += config.num_hidden_layers * elements * s
+    keys = config.num_hidden_layers * config.num_key_value_heads * config.head_dim * s  # of a token; values likewise
+    # Of a token: input and output of a block; gate, up, silu(gate); an adapter's output, and the same scaled.
+    work = before * (2 * config.hidden_size * s + config.intermediate_size * (3 * s + 2 * FP32))
+    reading = {"keys and values of the prompts": 2 * before * keys, "a block at work on the prompts": work}
+    logits = rows * config.vocab_size
+    # A draw takes fp32 log-probabilities and their fp64 cumulative sum, of CHOOSE_ELEMENTS logits at a time.
+    draw = logits * s + min(logits, CHOOSE_ELEMENTS) * (FP32 + 8)
+    # Attention scores: on the prompt and on the row, both together, after softmax.
+    scores = 3 * rows * config.num_attention_heads * (load.prompt_tokens + load.max_new_tokens) * s
+    decoding = {
+        "keys and values of the prompts": 3 * before * keys,  # transposing makes a second copy of the keys
+        "keys and values of the completions": 2 * rows * load.max_new_tokens * keys,
+        "logits, and the draw or attention": max(draw, 2 * logits * s + scores),
     }
-
-
-def decoding(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[str, int]:
-    """While `rows` completions of `prompts` prompts are decoded together."""
-    cache, logits = cache_of_token(config, load), rows * config.vocab_size
-    # Of as many logits as are looked at together: log-probabilities in fp32 and their cumulative sum in fp64.
-    draw = logits * load.s + min(logits, CHOOSE_ELEMENTS) * (FP32 + 8)
-    # While the next logits are made: scores of attention to the prompt and to the row, together, and after softmax.
-    scores = 3 * rows * config.num_attention_heads * (load.prompt_tokens + load.max_new_tokens) * load.s
-    return {
-        "fused weights": fused_weights(config, load),
-        # The keys are transposed, all layers after each other, so for a moment they are there twice.
-        "keys and values of the prompts": 3 * prompts * load.prompt_tokens * cache,
-        "keys and values of the completions": 2 * rows * load.max_new_tokens * cache,
-        "logits, and the draw or attention": max(draw, 2 * logits * load.s + scores),
-    }
-
-
-def cache_of_token(config: ModelConfig, load: Load) -> int:
-    """Bytes of one token's keys in all layers; its values take as much."""
-    return config.num_hidden_layers * config.num_key_value_heads * config.head_dim * load.s
-
-
-def fused_weights(config: ModelConfig, load: Load) -> int:
-    """The copies that `fuse` makes of a small model's matrices."""
-    shapes, copied = linear_shapes(config), 0
-    for group in (("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)):
-        elements = sum(shapes[name][0] * shapes[name][1] for name in group)
-        adapted = bool(set(group) & set(load.lora_targets))
-        if elements <= FUSED_ELEMENTS and (load.s == FP32 or not adapted):
-            copied += elements
-    return config.num_hidden_layers * copied * load.s
-
-
-# the learner -----------------------------------------------------------------------------------------------
+    return {"fused weights": fused} | max(reading, decoding, key=total)
 
 
 def microbatch(load: Load) -> tuple[int, int]:
     """(prompts N, rows B) of the largest microbatch, as Learner.microbatches cuts them."""
-    most = min(load.microbatch_rows, -(-load.prompts * load.group_size // load.minibatches))
-    rows = 1
-    while rows < most and _tokens(load, rows + 1) <= (load.microbatch_tokens or float("inf")):
-        rows += 1
-    return -(-rows // load.group_size), rows
-
-
-def _tokens(load: Load, rows: int) -> int:
-    return rows * load.max_new_tokens + -(-rows // load.group_size) * load.prompt_tokens
+    rows, size = min(load.microbatch_rows, -(-load.prompts * load.group_size // load.minibatches)), load.group_size
+    limit = load.microbatch_tokens or float("inf")
+    while rows > 1 and rows * load.max_new_tokens + -(-rows // size) * load.prompt_tokens > limit:
+        rows -= 1
+    return -(-rows // size), rows
 
 
 def learner(config: ModelConfig, load: Load) -> dict[str, int]:
     """While one microbatch goes forward and back."""
     prompts, rows = microbatch(load)
-    own = rows * load.max_new_tokens  # B T
-    kept, working = passes(config, load, prompts, rows)
+    own, s = rows * load.max_new_tokens, BYTES[load.dtype]  # B T
+    kept, working = passes(config, load, prompts, rows, s)
     # Of a chunk of the head: log-probabilities, their gradient and the logits', (M, V) each.
     head = 3 * min(own * config.vocab_size, max(CHUNK_ELEMENTS, config.vocab_size)) * FP32
     parts = {
-        "adapter as it was before the step": count_adapter(config, load) * FP32,  # to measure how far it went
+        "adapter as it was before the step": count_adapter(config, load) * FP32,  # for metrics
         "kept for the backward pass": kept,
-        "hidden states": 4 * own * config.hidden_size * load.s,  # the last norm's, with the prompts', packed, gradient
+        "hidden states": 4 * own * config.hidden_size * s,  # normed, with the prompts', packed, gradient
         "block or head at work": max(working, head),
     }
     if load.critic in ("lora", "copy"):  # its forward pass comes before any backward pass; a copy computes in fp32
-        alike = load if load.critic == "lora" else replace(load, dtype="fp32")
-        parts["kept for the critic's"] = passes(config, alike, prompts, rows)[0]
+        parts["kept for the critic's"] = passes(config, load, prompts, rows, FP32 if load.critic == "copy" else s)[0]
     return parts
 
 
-def passes(config: ModelConfig, load: Load, prompts: int, rows: int) -> tuple[int, int]:
-    """What a forward pass keeps until its backward pass, and what more there is while that is at a block."""
-    layers, s = config.num_hidden_layers, load.s
+def passes(config: ModelConfig, load: Load, prompts: int, rows: int, s: int) -> tuple[int, int]:
+    """Bytes that a forward pass keeps for its backward pass, and bytes more while the backward pass is at one block."""
     before, own = prompts * load.prompt_tokens, rows * load.max_new_tokens  # N P, B T
-    # The prompts go through the model first, then the completions, which see P + T keys a row.
-    of_prompts = block(config, load, before, before)
-    of_own = block(config, load, own, rows * (load.prompt_tokens + load.max_new_tokens))
-    prefix = 2 * layers * before * config.num_key_value_heads * config.head_dim * s  # keys and values of the prompts
-    mask = own * (load.prompt_tokens + load.max_new_tokens) * s
-    if load.gradient_checkpointing == "no":
-        return layers * (of_prompts.kept + of_own.kept) + prefix + mask, of_own.passing
-    # Each block's input is kept; the rest is there while the block is computed again. Layer by layer, the inputs of the
-    # completions then give way to the gradients of the prompts' keys and values.
-    inputs = layers * config.hidden_size * s
-    kept = before * inputs + max(own * inputs, prefix) + prefix + mask
-    return kept, max(of_own.kept + of_own.passing, of_prompts.kept + of_prompts.passing)
+    seen = rows * (load.prompt_tokens + load.max_new_tokens)  # keys that the completions attend to
+    layers, inner, shapes = config.num_hidden_layers, config.intermediate_size, linear_shapes(config)
+    queries, keys = shapes["q_proj"][0], shapes["k_proj"][0]  # H Dh, K Dh
+    # A block keeps of a token: inputs of norms and LoRA layers in fp32 (a copy for each layer if s is less), gate, up,
+    # silu(gate), q and attention's output; and of a key that is seen: key and value, repeated for each query head.
+    groups = ONE_INPUT if s == FP32 else [(name,) for name in shapes]
+    adapted = [shapes[group[0]][1] for group in groups if set(group) & set(load.lora_targets)]
+    norms = 2 * config.hidden_size + (queries + keys if config.qk_norm else 0)
+    inputs = norms + sum(adapted) + len(load.lora_targets) * load.lora_rank
+    both = ((before, before), (own, seen))  # the prompts go through the model first
+    kept = [tokens * (FP32 * inputs + s * (3 * inner + 2 * queries)) + 2 * ks * queries * s for tokens, ks in both]
+    # The backward pass adds gradients of the MLP; or of keys and values, when the MLP's tensors are gone.
+    more = [max(n * inner * (FP32 + s), 2 * ks * queries * s - n * inner * (FP32 + 3 * s)) for n, ks in both]
+    prefix, mask = 2 * layers * before * keys * s, seen * load.max_new_tokens * s  # the prompts' keys and values
+    if not load.gradient_checkpointing:
+        return layers * sum(kept) + prefix + mask, more[1]
+    # A block keeps its input only and is computed again. Gradients of the prefix replace the completions' inputs.
+    stream = layers * config.hidden_size * s
+    return before * stream + max(own * stream, prefix) + prefix + mask, max(kept[0] + more[0], kept[1] + more[1])
 
 
-@dataclass(frozen=True)
-class BlockBytes:
-    kept: int  # from the forward to the backward pass
-    passing: int  # more, while the backward pass is at this block
-
-
-def block(config: ModelConfig, load: Load, tokens: int, seen: int) -> BlockBytes:
-    """Of one block and `tokens` tokens, whose rows have `seen` keys in all."""
-    width, inner, s = config.hidden_size, config.intermediate_size, load.s
-    queries = config.num_attention_heads * config.head_dim
-    keys = config.num_key_value_heads * config.head_dim
-    shapes = linear_shapes(config)
-    if s == FP32:  # q, k and v keep one and the same input, and so do gate and up
-        groups = [("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)]
-    else:  # each makes its own fp32 copy
-        groups = [(name,) for name in shapes]
-    adapted = [group for group in groups if set(group) & set(load.lora_targets)]
-    inputs = sum(shapes[group[0]][0] for group in adapted) + len(load.lora_targets) * load.lora_rank
-    norms = 2 * width + (queries + keys if config.qk_norm else 0)  # what goes into a norm is kept in fp32
-    kept = tokens * (FP32 * (inputs + norms) + s * (3 * inner + 2 * queries))  # gate, up, silu(gate); q, attention out
-    spread = 2 * seen * queries * s  # keys and values, those of a head group repeated for each of its queries
-    # The backward pass adds gradients: at the MLP two as wide as it is, the LoRA's and its own; at attention those of
-    # keys and values, but by then the MLP's tensors are gone.
-    mlp = tokens * inner * (FP32 + s)
-    attention = spread - tokens * inner * (FP32 + 3 * s)
-    return BlockBytes(kept + spread, max(mlp, attention))
-
-
-def describe_memory(*a):
-    return ""
+def describe_memory(options, config: ModelConfig, prompt_tokens: int, device: torch.device, chunk: int) -> str:
+    """The table: the parts in GB, their peak, what the device has left, and what to change if that is too little."""
+    load, available = read_load(options, prompt_tokens, chunk), available_memory(device)
+    parts, (prompts, rows) = estimate(config, load), microbatch(load)
+    learning = f"while it learns, {rows} completions of {prompts} prompts at a time"
+    lines = []
+    for name, title in (("stays", "from start to end"), ("sampler", "while it samples"), ("learner", learning)):
+        lines += [(title, total(parts[name])), *((f"  {part}", size) for part, size in parts[name].items())]
+    lines += [("peak", peak(parts)), (f"{device.type} has left", available)]
+    budgets = f"prompts of up to {prompt_tokens} tokens, completions of {load.max_new_tokens}, {load.dtype} weights"
+    table = [f"estimated memory in GB; {budgets}", *(f"{title:<60}{size / 1e9:>9.3f}" for title, size in lines)]
+    if peak(parts) * RESERVE > available:
+        largest = max(parts, key=lambda name: total(parts[name]))
+        table.append(f"this does not fit; try {ADVICE[largest]}")
+    return "\n".join(table)

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from data.problems import Problem
 from data.prompts import CHATS, OWN_SHOTS, RULES, STYLES, PromptFormat, build_messages, build_prompt
 from experiments.inputs.hub import find_checkpoint, load_tokenizer, read_eos
+from experiments.inputs.memory import check_room
 from experiments.options import check_choice
 from rl import credit
 from rl.files.adapter import load_adapter
@@ -99,6 +100,7 @@ def open_policy(
 def load_weights(policy: Policy, adapter: str, device: str, dtype: str) -> None:
     """Adds the model, with a PEFT adapter unless it is "". ValueError, one line, for bad input."""
     where, kind = choose_device(device), choose_dtype(dtype)
+    check_room(policy.directory, read_config(policy.directory), where, kind)
     policy.model = load_model(policy.directory, device=where, dtype=kind)
     if adapter:
         load_adapter(policy.model, adapter)

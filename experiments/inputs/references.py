@@ -1,12 +1,10 @@
-"""Whether each problem's reference solution passes the problem's own tests, in a sandbox like that of the answers.
+"""Runs each problem's reference solution on the problem's own tests, in a sandbox like that of the answers.
 
-A problem whose reference fails says nothing about an answer: its tests are wrong, or it needs a module that the sandbox
-does not have. Better told before a run than found in its curves. One whose reference is slow (MBPP has one, of 2.4 s)
-gives its answers more time than the others: ROOM times what the reference took.
+If a reference fails, its problem says nothing about an answer: the tests are wrong, or it needs a module that the
+sandbox does not have. If a reference is slow (one of MBPP takes 2.4 s), answers to its problem get more time.
 
-What has passed, and the time that it took, is remembered in the cache (data.sets.cache_directory), by the content of
-the problems, the limits and Python's version, and is not run again. What failed is run again each time: the machine
-may have been busy.
+The cache remembers which references passed, and their time, by the content of the problems, the limits and Python's
+version. A reference that failed runs again each time: the machine may have been busy.
 """
 
 import hashlib
@@ -22,23 +20,22 @@ from tqdm import tqdm
 from data.problems import Problem
 from data.sets.evalplus import EvalPlusTask
 from data.sets.registry import cache_directory
-from experiments.files import remember
+from experiments.files import recall, remember
 from experiments.inputs.tasks import make_task, program_limits
 from sandbox import Limits, Outcome, Sandbox, Stage, Task, Verdict
 
-VERSION = 3  # of what is remembered
-ROOM = 4  # times what its reference takes: the time of an answer, as EvalPlus has it
+VERSION = 4  # of the cache file
+ROOM = 4  # an answer gets this times the reference's time, as in EvalPlus
 LONGEST = 30.0  # CPU seconds that a reference may take for all its tests
 SHOWN = 5  # broken problems that get a line of their own
 TEXT = 100  # characters of a test that are shown
-
 
 Kind = TypeVar("Kind", Problem, EvalPlusTask)
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A problem whose reference fails: the first test or input on which it did, and what happened."""
+    """A problem whose reference fails: the first test or input on which it does, and what happens."""
 
     task_id: int | str
     test: str
@@ -51,53 +48,53 @@ class Broken:
 def check_references(
     problems: Sequence[Problem], start: Callable[[Limits], Sandbox], *, cpu_seconds: float, skip_broken: bool = False
 ) -> list[Problem]:
-    """The problems, less those whose reference fails, and with room for those whose reference is slow; problems without
-    a reference are left as they are.
+    """The problems without those whose reference fails; those with a slow reference get a time limit of their own.
+    Problems without a reference stay as they are.
 
-    start        gives a sandbox with these limits; not asked where all are known to pass
-    cpu_seconds  of an answer, unless its problem says otherwise
-    skip_broken  each problem that is left out is a line on stderr (of many the first few, and a count); without it the
-                 first one is a ValueError, one line. ValueError, too, where none is left
+    start        starts a sandbox with these limits; not called if all are known to pass
+    cpu_seconds  the time limit of an answer, unless its problem has its own
+    skip_broken  as in leave_out
     """
     limits = program_limits(max(cpu_seconds, LONGEST))
-    path = memory_path(problems, limits)
-    seconds, broken = read_seconds(path), []
+    path = cache_path(problems, limits)
+    # A JSON object has texts as names, and 1 and "1" are two problems: each name is JSON itself.
+    seconds = {json.loads(name): value for name, value in recall(path, "the references").items()}
+    broken: list[Broken] = []
     unknown = [problem for problem in problems if problem.code and problem.task_id not in seconds]
     if unknown:
         with start(limits) as judge:
             broken, fresh = verify(unknown, judge)
         seconds |= fresh
-        # JSON's names are texts, and 1 and "1" are two problems: so each name is JSON itself.
-        remember(path, json.dumps({json.dumps(name): s for name, s in seconds.items()}) + "\n", "the references")
+        remember(path, {json.dumps(name): value for name, value in seconds.items()}, "the references")
     kept = leave_out(problems, broken, skip_broken)
     return [give_room(problem, seconds.get(problem.task_id, 0.0), cpu_seconds) for problem in kept]
 
 
 def give_room(problem: Problem, seconds: float, cpu_seconds: float) -> Problem:
-    """The problem with a time limit of its own if it needs more than the usual one: what its set says, else ROOM times
-    what its reference takes. None has less than the others."""
+    """The problem, with its set's time limit, or ROOM times its reference's time, if that is above the usual limit."""
     needed = problem.cpu_seconds or round(ROOM * seconds, 2)
     return replace(problem, cpu_seconds=needed if needed > cpu_seconds else 0.0)
 
 
 def verify(problems: Sequence[Problem], judge: Sandbox) -> tuple[list[Broken], dict[int | str, float]]:
-    """Runs the reference of every problem that has one. Returns those that fail, in the order of the problems, and of
-    each other one the CPU seconds that it took, by its task_id."""
-    judged = [problem for problem in problems if problem.code]
-    outcomes = run_with_bar(judge, [make_task(problem, problem.code) for problem in judged], "verify references")
+    """Runs the references. Returns those that fail, in the order of the problems, and the CPU seconds of the others by
+    task_id."""
+    outcomes = run_with_bar(judge, [make_task(problem, problem.code) for problem in problems], "verify references")
     broken, seconds = [], {}
-    for problem, outcome in zip(judged, outcomes, strict=True):
+    for problem, outcome in zip(problems, outcomes, strict=True):
         if outcome.stage == Stage.PASSED:
             seconds[problem.task_id] = outcome.cpu_seconds
         else:
-            broken.append(Broken(problem.task_id, *explain(problem, outcome)))
+            number, verdict = next((i, v) for i, v in enumerate(outcome.tests) if v.word != "passed")
+            test = f"test {number + 1} ({shorten(problem.tests[number])})"
+            broken.append(Broken(problem.task_id, test, describe_failure(verdict, outcome)))
     return broken, seconds
 
 
 def run_with_bar(judge: Sandbox, tasks: Sequence[Task], what: str) -> list[Outcome]:
-    """What becomes of the tasks, in their order, with a bar on stderr meanwhile."""
-    outcomes: dict[int, Outcome] = {}
+    """The outcomes of the tasks, in their order, with a progress bar on stderr."""
     with tqdm(total=len(tasks), desc=what, unit="problem", file=sys.stderr, leave=False) as bar:
+        outcomes: dict[int, Outcome] = {}
         for index, outcome in judge.stream(tasks):
             outcomes[index] = outcome
             bar.update()
@@ -105,7 +102,8 @@ def run_with_bar(judge: Sandbox, tasks: Sequence[Task], what: str) -> list[Outco
 
 
 def leave_out(problems: Sequence[Kind], broken: Sequence[Broken], skip_broken: bool) -> list[Kind]:
-    """What check_references does with what it has found; `problems` are anything that has a task_id."""
+    """The problems that are not broken. With `skip_broken` a line on stderr names each broken one (the first few of
+    many); without it the first one is a ValueError. ValueError, too, if no problem is left."""
     if broken and not skip_broken:
         more = f" (and {len(broken) - 1} more problems)" if len(broken) > 1 else ""
         raise ValueError(f"{broken[0]}{more}; --skip-broken leaves such problems out")
@@ -120,20 +118,14 @@ def leave_out(problems: Sequence[Kind], broken: Sequence[Broken], skip_broken: b
     return kept
 
 
-def explain(problem: Problem, outcome: Outcome) -> tuple[str, str]:
-    """The first test that was not passed, by number and text, and what happened in it."""
-    number, verdict = next((i, v) for i, v in enumerate(outcome.tests) if v.word != "passed")
-    return f"test {number + 1} ({shorten(problem.tests[number])})", describe(verdict, outcome)
-
-
-def describe(verdict: Verdict, outcome: Outcome) -> str:
-    """What happened, in a few words."""
-    place = f" in line {verdict.line or outcome.line}" if verdict.line or outcome.line else ""
+def describe_failure(verdict: Verdict, outcome: Outcome) -> str:
+    """What happened in a test that did not pass, in a few words."""
+    line = verdict.line or outcome.line
     if verdict.word == "wrong":
         return "wrong" if verdict.value is None else f"got {shorten(verdict.value)}"
     if outcome.timeout and verdict.word in ("timeout", "not run"):
         return f"out of time ({outcome.timeout}), after {outcome.cpu_seconds:.1f} s of CPU time"
-    return f"{verdict.error_type or outcome.error_type}{place}"
+    return f"{verdict.error_type or outcome.error_type}{f' in line {line}' if line else ''}"
 
 
 def shorten(text: str) -> str:
@@ -141,22 +133,8 @@ def shorten(text: str) -> str:
     return text if len(text) <= TEXT else text[: TEXT - 3] + "..."
 
 
-# What is remembered -------------------------------------------------------------------------------------------
-
-
-def read_seconds(path: Path) -> dict[int | str, float]:
-    """CPU seconds of the references that have passed. A file that is not of ours counts as none, and is told."""
-    if not path.is_file():
-        return {}
-    try:
-        return {json.loads(name): float(seconds) for name, seconds in json.loads(path.read_bytes()).items()}
-    except (ValueError, TypeError, AttributeError):
-        print(f"{path}: damaged; the references are run again", file=sys.stderr)
-        return {}
-
-
-def memory_path(problems: Sequence[Problem], limits: Limits) -> Path:
-    """Named by all that decides: another test, another limit or another Python is another file."""
+def cache_path(problems: Sequence[Problem], limits: Limits) -> Path:
+    """The cache file, named by all that decides whether a reference passes."""
     facts = [VERSION, sys.version_info[:3], asdict(limits), [asdict(problem) for problem in problems]]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return cache_directory() / "verified" / f"{digest}.json"

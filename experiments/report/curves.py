@@ -1,10 +1,10 @@
-"""curves.png of a run: pass rates and reward over the steps, the shares of the stages, and diagnostics."""
+"""curves.png of a run: pass rates and reward over the steps, shares of the stages, and diagnostics."""
 
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # no display needed
+matplotlib.use("Agg")  # needs no display
 
 from matplotlib import pyplot  # noqa: E402  after the backend is chosen
 
@@ -12,9 +12,7 @@ from sandbox import Stage  # noqa: E402
 
 COLOURS = ("#7f2704", "#d94801", "#fd8d3c", "#fdd0a2", "#a1d99b", "#238b45")  # from broken to passed
 SMOOTHING = 0.8
-
-
-# Titles of the small panels and their metrics (docs/metrics.md says what they are). One without data is left out.
+# Titles of the small panels, and their metrics (docs/metrics.md explains them). A panel without data is left out.
 PANELS = {
     "nats a token": ("entropy", "kl", "approx_kl"),
     "share that was clipped": ("clip_ratio/low_mean", "clip_ratio/high_mean"),
@@ -30,7 +28,7 @@ IN_A_ROW = 4
 
 
 def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> None:
-    """Draws what there is: an interrupted run has fewer points, and perhaps none; SFT has no rewards."""
+    """Draws the data that exist: an interrupted run has few steps or none, and SFT has no rewards."""
     panels = choose_panels(metrics)
     rows = -(-len(panels) // IN_A_ROW)
     figure = pyplot.figure(figsize=(13, 4.5 + 3 * rows), layout="constrained")
@@ -58,12 +56,12 @@ def draw_curves(path: Path, metrics: list[dict], summary: dict, title: str) -> N
 
 
 def choose_panels(metrics: list[dict]) -> dict[str, list[str]]:
-    """The small panels that have data: the components of the reward, whatever they are, and those of PANELS."""
+    """The small panels that have data: all components of the reward, then those of PANELS."""
     there = {name for m in metrics for name in m}
     components = sorted(name for name in there if name.startswith("rewards/") and name.endswith("/mean"))
-    panels = {"reward and its components": [*("reward",) * ("reward" in there), *components]}
-    panels |= {title: [name for name in names if name in there] for title, names in PANELS.items()}
-    return {title: names for title, names in panels.items() if names}
+    panels = {"reward and its components": ("reward", *components)} | PANELS
+    found = {title: [name for name in names if name in there] for title, names in panels.items()}
+    return {title: names for title, names in found.items() if names}
 
 
 def draw_stages(axes, steps: list[int], metrics: list[dict]) -> None:
@@ -90,7 +88,7 @@ def draw_panel(axes, metrics: list[dict], title: str, names: list[str]) -> None:
 def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) -> None:
     if metrics and "reward" in metrics[0]:
         rewards = [m["reward"] for m in metrics]
-        if min(rewards) >= 0 and max(rewards) <= 1:  # on the scale of pass rates; else see its own panel
+        if min(rewards) >= 0 and max(rewards) <= 1:  # on the scale of pass rates; others have a panel of their own
             axes.plot(steps, rewards, color="#9ecae1", linewidth=0.8)
             axes.plot(steps, smooth(rewards), color="#3182bd", label="reward, training")
         axes.plot(steps, smooth([m["pass_rate"] for m in metrics]), color="#756bb1", label="pass rate, training")
@@ -98,30 +96,15 @@ def draw_pass_rates(axes, steps: list[int], metrics: list[dict], summary: dict) 
     if valid:
         axes.plot(*zip(*valid, strict=True), "o--", color="#31a354", label="greedy pass@1, valid")
     last = steps[-1] if steps else 0
-    # Drawn a little to the left and right of their step, so that the intervals do not cover each other.
-    shift = 0.01 * last
-    for split, colour, marker, side in (("test", "#de2d26", "s", -shift), ("test/unseen", "#fc9272", "^", shift)):
-        points = [
-            (x, summary[when][split])
-            for x, when in ((0, "before"), (last, "after"))
-            if summary[when] and split in summary[when]
-        ]
-        if points:
-            values = [point["greedy_pass@1"] for _, point in points]
-            bounds = [point["greedy_pass@1_interval"] for _, point in points]
-            errors = [
-                [v - low for v, (low, _) in zip(values, bounds, strict=True)],
-                [high - v for v, (_, high) in zip(values, bounds, strict=True)],
-            ]
-            axes.errorbar(
-                [x + side for x, _ in points],
-                values,
-                errors,
-                fmt=marker,
-                color=colour,
-                capsize=3,
-                label=f"greedy pass@1, {split} (95 %)",
-            )
+    # A little to the left and right of the step, so that the intervals do not cover each other.
+    for split, colour, marker, side in (("test", "#de2d26", "s", -0.01), ("test/unseen", "#fc9272", "^", 0.01)):
+        for x, when in ((0, "before"), (last, "after")):
+            if summary[when] and split in summary[when]:
+                value = summary[when][split]["greedy_pass@1"]
+                low, high = summary[when][split]["greedy_pass@1_interval"]
+                errors = [[value - low], [high - value]]
+                label = f"greedy pass@1, {split} (95 %)" if when == "before" else None
+                axes.errorbar(x + side * last, value, errors, fmt=marker, color=colour, capsize=3, label=label)
     axes.set(title="pass@1 and reward", xlabel="step", ylim=(0, 1))
     axes.grid(alpha=0.3)
     if axes.has_data():

@@ -1,4 +1,4 @@
-"""Pass@k, intervals, and the two of a pair."""
+"""Pass@k of a problem, the bootstrap interval of a mean, and two statistics of a pair of evaluations."""
 
 import math
 from collections.abc import Sequence
@@ -16,34 +16,31 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     """
     if not 1 <= k <= samples:
         raise ValueError(f"pass@{k} needs at least {k} samples a problem, there are {samples}")
-    if samples - correct < k:
-        return 1.0
-    # The product form: the binomials themselves overflow a float.
-    return 1.0 - float(np.prod(1.0 - k / np.arange(samples - correct + 1, samples + 1)))
+    return 1.0 - math.comb(samples - correct, k) / math.comb(samples, k)
 
 
-def bootstrap_interval(values: Sequence[float], seed: int = 0, resamples: int = 2000) -> list[float]:
-    """95 % percentile bootstrap of the mean, over problems: [low, high]."""
+def bootstrap_interval(values: Sequence[float]) -> list[float]:
+    """95 % percentile bootstrap of the mean over problems, 2,000 resamples, seeded: [low, high]."""
     array = np.asarray(values, dtype=float)
-    rng = np.random.default_rng(seed)
-    means = array[rng.integers(0, len(array), (resamples, len(array)))].mean(axis=1)
+    rng = np.random.default_rng(0)
+    means = array[rng.integers(0, len(array), (2000, len(array)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return [float(low), float(high)]
 
 
-def paired_interval(
-    first: Sequence[float], second: Sequence[float], seed: int = 0, resamples: int = 2000
-) -> list[float]:
-    """95 % percentile bootstrap of mean(second) - mean(first), over problems that both were asked: [low, high].
+def paired_interval(first: Sequence[float], second: Sequence[float]) -> list[float]:
+    """95 % percentile bootstrap of mean(second) - mean(first) over the same problems: [low, high].
 
-    A problem is drawn with both its values, so what makes it easy or hard for both does not widen the interval.
+    A resample has both values of a problem, so problems that are easy or hard for both do not widen the interval.
     """
-    return bootstrap_interval([b - a for a, b in zip(first, second, strict=True)], seed, resamples)
+    return bootstrap_interval([b - a for a, b in zip(first, second, strict=True)])
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test, two-sided: how likely are counts as uneven as these, or more, if each problem that just one
-    of two solves were as likely solved by either (McNemar 1947; exact: the binomial in place of chi squared).
+    """p of McNemar's exact two-sided test (McNemar 1947; binomial in place of chi squared).
+
+    p is the chance of counts at least as uneven, if either of the two is as likely to solve a problem that only one
+    solves.
 
     Example: mcnemar(0, 5) is 2 / 2^5 = 0.0625; mcnemar(3, 3) is 1.0.
     """

@@ -1,28 +1,30 @@
-"""What is known of a problem after an evaluation: a line of `eval.py --per-problem`, and the figures made of them."""
+"""The result of each problem of an evaluation, the lines of `eval.py --per-problem`, and figures made of results."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
-from data.problems import Problem, read_lines
+from data.problems import Problem, get, read_lines
 from experiments.report.pass_at_k import pass_at_k
 from experiments.rollouts.judge import has_passed
 from rl.rollout import Rollout
 
-POWERS = (1, 2, 4, 8, 16, 32, 64)  # the k of pass@k, as far as there are samples, where none are asked for
+POWERS = (1, 2, 4, 8, 16, 32, 64)  # the default k of pass@k, as far as there are samples
 
 
 @dataclass(frozen=True)
-class Result:
+class ProblemResult:
     """One problem.
 
     task_id, split, tier  as in its set
-    greedy                whether the greedy answer passed every test; None where there was none
+    greedy                whether the greedy answer passed every test; None if there was none
     n, c                  samples, and how many of them passed every test
-    base_greedy, base_c   the same on the benchmark's own tests, without EvalPlus's; None where all tests are its own
-    stages, error_types   how many of the samples (where there are none, of the greedy answer) each was
+    base_greedy, base_c   the same on the benchmark's own tests, without EvalPlus's; None if all tests are its own
+    stages, error_types   counts over the samples (over the greedy answer if there are none)
     mean_length           of the same answers, in `length_unit`: "tokens", or "characters" of samples from a file
     """
 
@@ -36,17 +38,19 @@ class Result:
     base_c: int | None
     stages: dict[str, int]
     error_types: dict[str, int]
-    mean_length: float
+    mean_length: float | int
     length_unit: str
 
     @property
     def unseen(self) -> bool:
-        """As of problems: whether RL trained on no problem of this one's family."""
+        """As Problem.unseen: whether RL trained on no problem of this one's family."""
         return self.split.endswith("/unseen")
 
 
-def make_results(problems: Sequence[Problem], greedy: Sequence[Rollout], sampled: Sequence[Rollout]) -> list[Result]:
-    """Judged rollouts, problem by problem. `greedy` holds one a problem, or nothing."""
+def make_results(
+    problems: Sequence[Problem], greedy: Sequence[Rollout], sampled: Sequence[Rollout]
+) -> list[ProblemResult]:
+    """Results of judged rollouts. `greedy` holds one rollout of each problem, or is empty."""
     first = {rollout.prompt_id: rollout for rollout in greedy}
     samples: dict[int | str, list[Rollout]] = {problem.task_id: [] for problem in problems}
     for rollout in sampled:
@@ -54,10 +58,10 @@ def make_results(problems: Sequence[Problem], greedy: Sequence[Rollout], sampled
     return [make_result(problem, first.get(problem.task_id), samples[problem.task_id]) for problem in problems]
 
 
-def make_result(problem: Problem, greedy: Rollout | None, samples: Sequence[Rollout]) -> Result:
+def make_result(problem: Problem, greedy: Rollout | None, samples: Sequence[Rollout]) -> ProblemResult:
     shown = samples or [greedy]
     base = problem.base_tests
-    return Result(
+    return ProblemResult(
         task_id=problem.task_id,
         split=problem.split,
         tier=problem.tier,
@@ -74,101 +78,80 @@ def make_result(problem: Problem, greedy: Rollout | None, samples: Sequence[Roll
 
 
 def passed_first(rollout: Rollout, count: int) -> bool:
-    """Whether the first `count` tests passed: a benchmark's own stand before those that EvalPlus has added."""
+    """Whether the first `count` tests passed. The benchmark's own tests come before EvalPlus's."""
     return all(test.word == "passed" for test in rollout.outcome.tests[:count])
 
 
 def length(rollout: Rollout) -> int:
-    """Tokens; of an answer that was read from a file, characters."""
+    """Tokens of a sampled answer, which has at least one; characters of an answer from a file."""
     return len(rollout.completion) or len(rollout.text)
 
 
 def length_unit(rollout: Rollout) -> str:
-    """What was sampled has a token at least: that of the end."""
     return "tokens" if rollout.completion else "characters"
 
 
-def rates(results: Sequence[Result], ks: Sequence[int] = POWERS) -> dict[str, list[float]]:
-    """Of each figure the values of all problems: {"greedy_pass@1": [1.0, 0.0, ..], "pass@1": .., "base/pass@1": ..}.
+def rates(results: Sequence[ProblemResult], ks: Sequence[int] = POWERS) -> dict[str, list[float]]:
+    """The values of all problems for each figure: {"greedy_pass@1": [1.0, 0.0, ..], "pass@1": .., "base/pass@1": ..}.
 
-    Without "base/", on all tests (EvalPlus's "plus"). Left out are greedy figures where a problem has no greedy answer,
-    k above the number of its samples, and "base/" where no problem has base tests; where only some have, the others'
-    tests are all base tests.
+    Figures in "base/" count the benchmark's own tests, the others all tests. There are no greedy figures if a problem
+    has no greedy answer, no pass@k for k above the number of samples, and no "base/" if no problem has base tests. If
+    only some problems have them, all tests of the others count.
     """
     found = {}
     samples = min(result.n for result in results)
-    for prefix in ("", "base/") if any_base(results) else ("",):
-        pairs = [passed(result, prefix) for result in results]
-        if all(greedy is not None for greedy, _ in pairs):
-            found[f"{prefix}greedy_pass@1"] = [float(greedy) for greedy, _ in pairs]
+    any_base = any(result.base_c is not None for result in results)
+    for prefix in ("", "base/") if any_base else ("",):
+        base = [bool(prefix) and result.base_c is not None for result in results]
+        greedy = [r.base_greedy if own else r.greedy for r, own in zip(results, base, strict=True)]
+        correct = [r.base_c if own else r.c for r, own in zip(results, base, strict=True)]
+        if None not in greedy:
+            found[f"{prefix}greedy_pass@1"] = [float(passed) for passed in greedy]
         for k in ks:
             if k <= samples:
-                triples = zip(results, pairs, strict=True)
-                found[f"{prefix}pass@{k}"] = [pass_at_k(result.n, correct, k) for result, (_, correct) in triples]
+                found[f"{prefix}pass@{k}"] = [pass_at_k(r.n, c, k) for r, c in zip(results, correct, strict=True)]
     return found
 
 
-def any_base(results: Sequence[Result]) -> bool:
-    return any(result.base_c is not None for result in results)
-
-
-def passed(result: Result, prefix: str) -> tuple[bool | None, int]:
-    """Greedy, and how many samples; on the base tests where the prefix says so and there are such."""
-    if prefix and result.base_c is not None:
-        return result.base_greedy, result.base_c
-    return result.greedy, result.c
+def parse_ks(text: str) -> list[int]:
+    """The k of a --k option, in rising order; [] for ""."""
+    parts = text.split(",") if text else []
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise ValueError(f"--k {text}: needs whole numbers of at least 1, with commas between them")
+    return sorted({int(part) for part in parts})
 
 
 def groups(items: Sequence, name: str) -> dict[str, list]:
-    """Problems or results: all of them, those of unseen families, those of each tier: {"test": .., "test/easy": ..}."""
+    """Problems or results: all, those of unseen families, and each tier: {"test": .., "test/unseen": .., ..}."""
     found = {name: list(items), f"{name}/unseen": [item for item in items if item.unseen]}
     for tier in sorted({item.tier for item in items if item.tier}):
         found[f"{name}/{tier}"] = [item for item in items if item.tier == tier]
     return {name: members for name, members in found.items() if members}
 
 
-def to_lines(results: Sequence[Result]) -> str:
+# The file of --per-problem --------------------------------------------------------------------------------------
+
+KINDS = {  # of each field in JSON
+    name: get_args(hint) if isinstance(hint, UnionType) else get_origin(hint) or hint
+    for name, hint in get_type_hints(ProblemResult).items()
+}
+
+
+def to_lines(results: Sequence[ProblemResult]) -> str:
     """The text of a --per-problem file."""
     return "".join(json.dumps(asdict(result)) + "\n" for result in results)
 
 
-KINDS = {  # of a field's value in JSON; true is no integer
-    "task_id": (int, str),
-    "split": (str,),
-    "tier": (str,),
-    "greedy": (bool, type(None)),
-    "n": (int,),
-    "c": (int,),
-    "base_greedy": (bool, type(None)),
-    "base_c": (int, type(None)),
-    "stages": (dict,),
-    "error_types": (dict,),
-    "mean_length": (float, int),
-    "length_unit": (str,),
-}
-
-
-def read_results(path: Path) -> dict[int | str, Result]:
-    """A --per-problem file, by task_id. ValueError with one line that names file, line and field."""
-    found: dict[int | str, Result] = {}
+def read_results(path: Path) -> dict[int | str, ProblemResult]:
+    """A --per-problem file, by task_id. ValueError, one line, names file, line and field."""
+    found: dict[int | str, ProblemResult] = {}
     for where, record in read_lines(path, "result"):
-        result = parse_result(record, where)
+        result = ProblemResult(**{name: get(record, name, kinds, where) for name, kinds in KINDS.items()})
+        if not 0 <= result.c <= (result.n if result.base_c is None else result.base_c) <= result.n:
+            raise ValueError(f"{where}: c: {result.c} (base_c: {result.base_c}) of n {result.n} samples")
         if result.task_id in found:
             raise ValueError(f"{where}: task_id: {result.task_id!r} stands above already")
         found[result.task_id] = result
     if not found:
         raise ValueError(f"{path}: holds no result")
     return found
-
-
-def parse_result(record: dict, where: str) -> Result:
-    names = [field.name for field in fields(Result)]
-    for name in names:
-        if name not in record:
-            raise ValueError(f"{where}: {name}: missing; eval.py --per-problem writes such files")
-        if type(record[name]) not in KINDS[name]:
-            raise ValueError(f"{where}: {name}: {record[name]!r} is not what eval.py --per-problem writes")
-    result = Result(**{name: record[name] for name in names})
-    if not 0 <= result.c <= (result.n if result.base_c is None else result.base_c) <= result.n:
-        raise ValueError(f"{where}: c: {result.c} (base_c: {result.base_c}) of n {result.n} samples")
-    return result

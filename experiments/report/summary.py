@@ -1,6 +1,6 @@
-"""The figures of an evaluation: from judged rollouts to a summary (plain data, for --json) and to what is printed.
+"""From judged rollouts to the summary of an evaluation (plain data, for --json), and from that to its text.
 
-results.py has the figures of each problem; here they become means with intervals, and shares of stages, error types
+results.py has the figures of each problem. Here they become means with intervals, and shares of stages, error types
 and findings.
 """
 
@@ -8,22 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from data.problems import Problem
-from data.sets import mbpp
 from experiments.report.pass_at_k import bootstrap_interval
 from experiments.report.results import POWERS, groups, length, length_unit, make_results, rates
 from experiments.report.tables import align
 from rl.rollout import Rollout
 from sandbox import Stage
-
-
-def summarize(greedy: list[Rollout], sampled: list[Rollout]) -> dict:
-    """Pass rates with intervals, stages, error types, findings and lengths of one set of problems, all tests alike.
-
-    Stages and error types are shares of the sampled rollouts (of the greedy ones where nothing was sampled), findings
-    numbers for one of them.
-    """
-    names = dict.fromkeys(rollout.prompt_id for rollout in (*greedy, *sampled))
-    return summarize_problems([Problem(name, "", "") for name in names], greedy, sampled)
 
 
 def summarize_splits(
@@ -38,14 +27,18 @@ def summarize_splits(
     for name, members in groups(problems, split).items():
         ids = {problem.task_id for problem in members}
         chosen = ([r for r in rollouts if r.prompt_id in ids] for rollouts in (greedy, sampled))
-        found[name] = summarize_problems(members, *chosen, ks)
+        found[name] = summarize(members, *chosen, ks)
     return found
 
 
-def summarize_problems(
+def summarize(
     problems: Sequence[Problem], greedy: list[Rollout], sampled: list[Rollout], ks: Sequence[int] = POWERS
 ) -> dict:
-    """As `summarize`, and with "base/" figures where problems have base tests."""
+    """Pass rates with intervals, stages, error types, findings and lengths of one set of problems.
+
+    All but the pass rates describe the sampled rollouts (the greedy ones if nothing was sampled): stages and error
+    types as shares, findings as the mean number in a rollout.
+    """
     summary: dict = {"problems": len(problems)}
     for name, values in rates(make_results(problems, greedy, sampled), ks).items():
         summary |= {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
@@ -66,13 +59,13 @@ def summarize_problems(
         "mean_length": sum(map(length, shown)) / len(shown),
         "length_unit": length_unit(shown[0]),
     }
-    if summary["length_unit"] == "tokens":  # how an answer from a file ended is not known
+    if summary["length_unit"] == "tokens":  # a file of answers does not say how they ended
         summary["truncated"] = sum(rollout.finish_reason == "length" for rollout in shown) / len(shown)
     return summary
 
 
-def format_table(columns: dict[str, dict], names: tuple[str, ...]) -> str:
-    """One line per split and figure, one column per evaluation, with intervals in percent."""
+def format_table(columns: dict[str, dict], names: Sequence[str]) -> str:
+    """One line for each split and figure, one column for each evaluation, with intervals in percent."""
     lines = []
     for split in next(iter(columns.values())):
         for name in names:
@@ -87,14 +80,13 @@ def format_cell(summary: dict, name: str) -> str:
     return f"{100 * summary[name]:5.1f} % [{100 * low:5.1f}, {100 * high:5.1f}]"
 
 
-def to_text(problems: Sequence[Problem], splits: dict, ks: Sequence[int]) -> str:
-    """What the command prints: the table of figures, then shares, lengths and findings of the whole split."""
+def to_text(splits: dict, ks: Sequence[int]) -> str:
+    """What the command prints: the table of figures; then shares, lengths and findings of the whole split."""
     summary = next(iter(splits.values()))
     figures = [f"{base}{name}" for base in ("base/", "") for name in ("greedy_pass@1", *(f"pass@{k}" for k in ks))]
-    lines = [format_table({"result": splits}, tuple(figures))]
-    if any(problem.base_tests for problem in problems):
+    lines = [format_table({"result": splits}, figures)]
+    if any(name.startswith("base/") for name in summary):
         lines.append("base/: on the benchmark's own tests; the others: on these and EvalPlus's")
-    lines += mbpp_note(problems)
     for title in ("stages", "error_types"):
         shares = [f"{name} {100 * share:.1f} %" for name, share in list(summary[title].items())[:8] if share]
         lines.append(f"{title}: {', '.join(shares)}")
@@ -104,18 +96,3 @@ def to_text(problems: Sequence[Problem], splits: dict, ks: Sequence[int]) -> str
         found = ", ".join(f"{name} {count:.3f}" for name, count in counts.items() if count)
         lines.append(f"{tool} findings a completion: {found or 'none'}")
     return "\n".join(lines)
-
-
-def mbpp_note(problems: Sequence[Problem]) -> list[str]:
-    """For MBPP+ ("Mbpp/2"), a selection from all of MBPP's splits: how many are of which. For others nothing."""
-    splits = Counter(
-        mbpp.split_of(int(problem.task_id.removeprefix("Mbpp/")))
-        for problem in problems
-        if isinstance(problem.task_id, str) and problem.task_id.startswith("Mbpp/")
-    )
-    if not splits:
-        return []
-    return [
-        f"of these problems {splits['train']} have ids that MBPP trains on (601 to 974), and {splits['test']} ids of "
-        "its test split (11 to 510), which may be reported after training on the former: --split test"
-    ]

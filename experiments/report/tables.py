@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A line a row below the header and a rule, cells under each other.
+    """The header, a rule, and a line for each row, in aligned columns.
 
     Example: align(["a", "b"], [["long", "x"]]) is "a     b\\n----  -\\nlong  x".
     """

@@ -14,7 +14,8 @@ from experiments.inputs.tasks import make_task, program_limits, start_sandbox
 from rewards.components import security, style
 from rewards.linters.pool import Analyst
 from rl.rollout import Rollout
-from sandbox import Sandbox, Stage, Submission, Task
+from sandbox import Sandbox, Stage, Task
+from sandbox.pool import Submission
 
 
 @dataclass

@@ -1,24 +1,24 @@
-"""What happens inside the child, once it is confined: compile the program, run its body, answer calls.
+"""The child's own code, once it is confined: compile the program, run its body, answer calls.
 
-What is said over the socket, in frames (wire.py), `<` to the judge and `>` from it:
+Messages over the socket, in frames (wire.py), `<` to the judge and `>` from it:
 
     > [program, is_script, support]
     < ["syntax", type, line, column]      it does not compile; the end
-    < ["parsed"]                          (with the first word the kernel tells the judge our process id)
-    < ["failed", type, line, column]      its body or the support raised; the end. Of a script also the status
-    > [nonce, names]                      sent at once, but read only now: until here nobody here knows the nonce
-    < [nonce, handles]                    for each name the handle of the callable that the program gives it, or null
+    < ["parsed"]                          (with the first message the kernel tells the judge our process id)
+    < ["failed", type, line, column, status]    its body or the support raised; the end
+    > [nonce, names]                      sent at once, but read only here, so the body cannot know the nonce
+    < [nonce, handles]                    for each name the handle of the program's callable of that name, or null
     > [nonce, operation, handle, ...]     see _OPERATIONS
     < [nonce, "value", value]
       [nonce, "raised", type, message, line, column]      [nonce, "stop"] (of "next")
       [nonce, "too large"]      [nonce, "not plain"]
 
-Covered: an honest program is reported as it is: hostile exceptions (`__str__`, `__class__`, metaclass, huge names)
-are named without running any of their code; values of subclasses are stripped to their built-in base by the base's
-own methods, so a list with an odd `__iter__` is the list that it stores.
-Not covered: anything that is said here may be said by the program instead, because it lives in the same process; and
-a program that breaks `json` or `builtins` breaks its own answers. Nothing depends on it: tests and expected values
-are not here, and the judge compares what it decodes itself.
+Covered: the reports on an honest program are right. Hostile exceptions (`__str__`, `__class__`, metaclass, huge names)
+are named without running their code. Values of subclasses are reduced to their built-in base by the base's own methods:
+a list with an odd `__iter__` becomes the list that it stores.
+Not covered: the program is in the same process, so it can send all of this itself, and a program that breaks `json` or
+`builtins` breaks its own answers. Nothing depends on it: tests and expected values are not here, and the judge compares
+what it decodes itself.
 """
 
 import atexit
@@ -44,7 +44,7 @@ _NAME_CAP, _MESSAGE_CAP = 80, 1000
 _PARSED = wire.pack(["parsed"])
 
 site.setquit()  # exit() and quit(), which the option -S leaves out
-_exit = os._exit  # a program can replace the one in `os`, and would then not end
+_exit = os._exit  # a program can replace the one in `os`
 _true_name = type.__dict__["__name__"].__get__
 _true_bases = type.__dict__["__mro__"].__get__
 _true_traceback = BaseException.__dict__["__traceback__"].__get__
@@ -52,13 +52,14 @@ _true_arguments = BaseException.__dict__["args"].__get__
 
 
 def serve(reply_cap: int, line_count: int) -> None:
-    """Run one program; returns when the judge is done with it (or a script with itself).
+    """Run one program; return when the judge hangs up. A script ends the process.
 
     reply_cap   bytes of one reply
-    line_count  executed lines up to this one are marked in the file LINES_FD; 0 for none
+    line_count  mark executed lines up to this one in the file LINES_FD; 0 for none
     """
     program, is_script, support = wire.read_frame(JUDGE_FD)
-    module = _fresh_module("__main__" if is_script else "program")
+    module = types.ModuleType("__main__" if is_script else "program")
+    sys.modules[module.__name__] = sys.modules["__main__"] = module
     try:
         code = compile(program, PROGRAM, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
@@ -77,15 +78,8 @@ def serve(reply_cap: int, line_count: int) -> None:
         _answer_calls(module.__dict__, program, reply_cap)
 
 
-def _fresh_module(name: str) -> types.ModuleType:
-    """The program's module, in the place of `__main__`."""
-    module = types.ModuleType(name)
-    sys.modules[name] = sys.modules["__main__"] = module
-    return module
-
-
 def _run_support(source: str) -> bool:
-    """Run the task's stand-ins in a namespace of their own. False, after a word to the judge, if they fail."""
+    """Run the task's stand-ins in their own namespace. If they fail, tell the judge and return False."""
     try:
         exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # nosec B102: the task's
     except Exception:
@@ -95,11 +89,11 @@ def _run_support(source: str) -> bool:
 
 
 def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None:
-    """Run the module body. None when it came to its end; else, after a word to the judge, the exit status."""
+    """Run the module body. If it raises, tell the judge and return the exit status; else None."""
     try:
         # Running the program is the purpose; the process is confined.
         exec(code, namespace)  # nosec B102
-    except BaseException as error:  # SystemExit too: leaving the body early is a failure like any other
+    except BaseException as error:  # also SystemExit: the body has not run to its end
         status = _exit_status(error)
         flush()
         wire.write_frame(JUDGE_FD, ["failed", _name(error), *_place(error, program), status])
@@ -108,7 +102,7 @@ def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None
 
 
 def _exit_status(error: BaseException) -> int:
-    """The status that Python would end with: 0 for exit() and exit(0), n for exit(n), else 1."""
+    """The exit status that Python would have: 0 for exit() and exit(0), n for exit(n), else 1."""
     if type(error) is not SystemExit:
         return 1
     code = (*_true_arguments(error), None)[0]
@@ -118,11 +112,11 @@ def _exit_status(error: BaseException) -> int:
 
 
 def _end_script(status: int | None) -> None:
-    """End as Python does: threads are waited for, exit handlers run, output is flushed, then the status."""
+    """End as Python does: wait for threads, run exit handlers, flush output, then exit with the status."""
     threading._shutdown()
     atexit._run_exitfuncs()
     try:
-        if sys.stdout is not None:  # what the program has put there: fast input and output are often done so
+        if sys.stdout is not None:  # the program may have replaced it, as templates for fast output do
             sys.stdout.flush()
     except BaseException:  # the program's own; Python ends with this status too
         status = status or 120
@@ -131,7 +125,7 @@ def _end_script(status: int | None) -> None:
 
 
 def flush() -> None:
-    """Write out what print() still holds. What does not go is lost: it is beyond the limit, or stdout is closed."""
+    """Write out what print() still holds. It is lost beyond the limit of output, or if stdout is closed."""
     for stream in (sys.__stdout__, sys.__stderr__):
         try:
             stream.flush()
@@ -142,11 +136,7 @@ def flush() -> None:
 # Calls --------------------------------------------------------------------------------------------------------
 
 
-class _TooDeep(Exception):
-    """A value that cannot be written: it contains itself, or is nested deeper than Python recurses."""
-
-
-# What handles stand for. Kept alive, so that an id is never given twice. Each child has its own, as a copy of none.
+# The objects behind handles. They are kept alive, so that Python gives no id twice. Each child fills its own copy.
 _objects: list = []
 _numbers: dict[int, int] = {}
 _read_request = wire.reader(lambda number, _name: _objects[number])
@@ -167,22 +157,15 @@ def _answer_calls(namespace: dict, program: str, reply_cap: int) -> None:
 
 
 def _handle(value: object) -> object:
-    """The form of a value of no plain type: as its built-in base if it has one, else a handle."""
+    """The form of a value that has no plain type: that of its built-in base if it has one, else a handle."""
     kind = type(value)
     for base in _true_bases(kind)[1:]:
         if base in _STRIP:
-            return wire.to_plain(_STRIP[base](value), _handle)
+            return wire.to_plain(_STRIP[base](base, value), _handle)
     number = _numbers.setdefault(id(value), len(_objects))
     if number == len(_objects):
         _objects.append(value)
     return {"handle": [number, _class_name(kind)]}
-
-
-def _write(value: object) -> object:
-    try:
-        return wire.to_plain(value, _handle)
-    except RecursionError:
-        raise _TooDeep from None
 
 
 def _pack(nonce: str, reply: list, cap: int) -> bytes:
@@ -190,21 +173,23 @@ def _pack(nonce: str, reply: list, cap: int) -> bytes:
         frame = wire.pack([nonce, *reply])
         if len(frame) <= cap:
             return frame
-    except MemoryError:  # too large even to be measured
+    except MemoryError:  # also too large
         pass
     return wire.pack([nonce, "too large"])
 
 
 def _perform(operation: str, arguments: list, program: str) -> list:
     try:
-        return ["value", _write(_OPERATIONS[operation](*arguments))]
-    except _TooDeep:
-        return ["not plain"]
+        value = _OPERATIONS[operation](*arguments)
     except StopIteration as error:
-        if operation == "next":
-            return ["stop"]
+        return ["stop"] if operation == "next" else _raised(error, program)
+    except BaseException as error:  # also SystemExit and KeyboardInterrupt of the program
         return _raised(error, program)
-    except BaseException as error:  # SystemExit and KeyboardInterrupt of the program as well
+    try:
+        return ["value", wire.to_plain(value, _handle)]
+    except RecursionError:  # it contains itself, or is nested deeper than Python recurses
+        return ["not plain"]
+    except BaseException as error:
         return _raised(error, program)
 
 
@@ -214,8 +199,8 @@ def _raised(error: BaseException, program: str) -> list:
     return ["raised", _name(error), message[:_MESSAGE_CAP], *_place(error, program)]
 
 
-# What a test can do with something that stays here: a function, a class, an instance, an iterator. There is no
-# `==`, `in`, isinstance, order or truth among them: these would be the program's own word on whether it is right.
+# What a test can do with an object that stays here: a function, a class, an instance, an iterator. `==`, `in`,
+# isinstance, order and truth are missing, because with them the program would judge itself.
 _OPERATIONS = {
     "call": lambda target, positional, named: target(*positional, **dict(named)),
     "get": getattr,
@@ -228,21 +213,13 @@ _OPERATIONS = {
     "str": str,
 }
 
-# How a value of a subclass becomes its base's, by the base's own methods: nothing of the subclass runs.
-_STRIP = {
-    int: lambda value: int.__add__(value, 0),
-    float: lambda value: float.__add__(value, 0.0),
-    complex: lambda value: complex.__add__(value, 0j),
-    str: lambda value: str.__getitem__(value, slice(None)),
-    bytes: lambda value: bytes.__getitem__(value, slice(None)),
-    bytearray: lambda value: bytearray.__getitem__(value, slice(None)),
-    list: lambda value: list.__getitem__(value, slice(None)),
-    tuple: lambda value: tuple(tuple.__iter__(value)),
-    set: lambda value: set(set.__iter__(value)),
-    frozenset: lambda value: frozenset(frozenset.__iter__(value)),
-    dict: lambda value: dict(dict.items(value)),
-    deque: lambda value: deque(deque.__iter__(value)),
-}
+# How a value of a subclass becomes one of its base, by the base's own methods: no code of the subclass runs.
+_STRIP = (
+    dict.fromkeys((int, float, complex), lambda base, value: base.__pos__(value))
+    | dict.fromkeys((str, bytes, bytearray, list), lambda base, value: base.__getitem__(value, slice(None)))
+    | dict.fromkeys((tuple, set, frozenset, deque), lambda base, value: base(base.__iter__(value)))
+    | {dict: lambda base, value: base(base.items(value))}
+)
 
 
 # Names and places ---------------------------------------------------------------------------------------------
@@ -254,12 +231,12 @@ def _class_name(kind: type) -> str:
 
 
 def _name(error: BaseException) -> str:
-    """The type's name, without running any code of the program (no attribute of the error is looked up)."""
+    """The type's name, without running code of the program (it looks up no attribute of the error)."""
     return _class_name(type(error)) or "Exception"
 
 
 def _place(error: BaseException, program: str) -> tuple[int | None, int | None]:
-    """Line (from 1) and column (from 0, in characters) of the deepest frame that belongs to the program."""
+    """Line (from 1) and column (from 0, in characters) in the program's deepest frame."""
     deepest, traceback = None, _true_traceback(error)
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == PROGRAM:
@@ -268,7 +245,7 @@ def _place(error: BaseException, program: str) -> tuple[int | None, int | None]:
     if deepest is None or deepest.tb_lineno is None:
         return None, None
     positions = deepest.tb_frame.f_code.co_positions()
-    start = max(0, deepest.tb_lasti // 2)  # a traceback that the program has made itself may say anything
+    start = max(0, deepest.tb_lasti // 2)  # the program may have made the traceback, with any number
     line, _, column, _ = next(itertools.islice(positions, start, None), (None,) * 4)
     if line is None or column is None:
         return deepest.tb_lineno, None
@@ -280,7 +257,7 @@ def _place(error: BaseException, program: str) -> tuple[int | None, int | None]:
 
 
 def _mark_lines(count: int) -> None:
-    """Mark each line of the program that is executed in a map shared with the judge: it survives a crash."""
+    """Mark each executed line of the program in memory shared with the judge, which survives a crash."""
     marks = mmap.mmap(LINES_FD, count + 1)
     os.close(LINES_FD)
 
@@ -304,19 +281,18 @@ string struct textwrap threading time traceback types typing unicodedata
 
 
 def preload() -> None:
-    """Load what short programs import: once in the zygote, not once a program."""
+    """Load the modules that short programs import: once in the zygote, not in each child."""
     for name in PRELOAD.split():
         importlib.import_module(name)
 
 
-def make_room() -> None:
-    """In the zygote, once, last of all: what each child would otherwise do for itself, and pay for in copied pages.
+def clean_up() -> None:
+    """In the zygote, once, last: what each child would otherwise do, at the cost of copied pages.
 
-    Our own modules are no longer to be had by name (those that use them have them); there are no arguments; `random`
-    starts from the same seed in every child.
+    Programs can no longer import our own modules, see no arguments, and find `random` at the same seed.
     """
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]
     sys.argv = sys.orig_argv = [""]
-    os.register_at_fork = posix.register_at_fork  # start.py
+    os.register_at_fork = posix.register_at_fork  # start.py had replaced it
     random.seed(0)

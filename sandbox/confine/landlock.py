@@ -1,13 +1,13 @@
-"""Files, network and signals once more, by Landlock: rules that a process lays on itself and cannot take off.
+"""Landlock: rules on files, TCP and signals that a process puts on itself and cannot take off.
 
-Covered (tests in test_layers.py): no file can be written, made, removed or truncated (but /dev/null
-written to), and only those below given directories be read; from Landlock ABI 4 on no TCP connection and no TCP port;
-from ABI 6 on no signal to a process outside and no abstract socket of one.
-Not covered: whether a file exists, its size and times (`stat`), names of files below the given directories; changing
-the mode, owner or times of the user's own files; UDP and other sockets. Namespaces and seccomp see to those.
-With a mount namespace it is set once, in the zygote, for the whole of the new root, and costs a program nothing.
-Without, it is set in each child and costs 0.12 ms a program, because the kernel copies all rules for each; and
-a program can then read only where Python and its libraries are, and still see which other files exist.
+Covered (tests in tests/sandbox/confine/test_layers.py): no file can be written, made, removed or truncated (except
+writing to /dev/null), and only files below given directories can be read. From Landlock ABI 4 on: no TCP connection and
+no TCP port. From ABI 6 on: no signal to a process outside and no abstract socket of one.
+Not covered: whether a file exists, its size and times (`stat`), names of files below the given directories; changes of
+mode, owner or times of the user's own files; UDP and other sockets. Namespaces and seccomp cover those.
+With a mount namespace the rules are set once, in the zygote, for the whole new root, and cost a program nothing.
+Without one they are set in each child and cost a program 0.12 ms, because the kernel copies all rules each time. The
+program can then read only Python and its libraries, but still see which other files exist.
 """
 
 import os
@@ -22,23 +22,22 @@ _TCP_BIND_AND_CONNECT = 3
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3
 SCOPE_SINCE = 6
 
-# ABI: how many rights on files it knows, one bit each. Newer ones know at least as many.
+# (ABI version, number of file rights that it has, one bit each). Newer ones have at least as many.
 _FILE_RIGHTS = ((5, 16), (3, 15), (2, 14), (1, 13))
 
 
 def abi() -> int:
-    """The version of Landlock that the kernel speaks, 1 or more. Raises OSError when it has none."""
-    return kernel.syscall("landlock_create_ruleset", None, 0, _RULESET_VERSION)
+    """The kernel's version of Landlock, 1 or more. Raises OSError when it has none."""
+    return kernel.call("landlock_create_ruleset", None, 0, _RULESET_VERSION)
 
 
 def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped: bool) -> int:
-    """Rules that refuse all that this kernel can refuse, as a descriptor for `restrict`.
+    """Make rules that refuse all that this kernel can refuse. Returns a descriptor for `restrict`. Raises OSError.
 
     readable  files and directories that may be read, with all below them
-    hidden    directories below those that may not
+    hidden    directories below those that may not be read
     writable  files that may be read and written
     scoped    also refuse signals and abstract sockets, where the kernel can
-    Raises OSError.
     """
     version = abi()
     rights = (1 << next(count for since, count in _FILE_RIGHTS if version >= since)) - 1
@@ -47,7 +46,7 @@ def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped:
         attributes += struct.pack("=Q", _TCP_BIND_AND_CONNECT)
     if scoped and version >= SCOPE_SINCE:
         attributes += struct.pack("=Q", _ABSTRACT_SOCKETS_AND_SIGNALS)
-    rules = kernel.syscall("landlock_create_ruleset", attributes, len(attributes), 0)
+    rules = kernel.call("landlock_create_ruleset", attributes, len(attributes), 0)
     for path in readable:
         _allow_around(rules, os.path.realpath(path), hidden)
     for path in writable:
@@ -56,19 +55,19 @@ def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped:
 
 
 def restrict(rules: int) -> None:
-    """From here on, for this process and all it starts, for good. Needs no_new_privs. Raises OSError."""
-    kernel.syscall("landlock_restrict_self", rules, 0)
+    """Put the rules on this process and all that it starts, for good. Needs no_new_privs. Raises OSError."""
+    kernel.call("landlock_restrict_self", rules, 0)
 
 
 def _allow_around(rules: int, path: str, hidden: list[str]) -> None:
-    """Allow to read `path` and all below it but what is hidden. Rules can only add: so step around it."""
+    """Allow to read `path` and all below it except hidden directories. A rule can only allow: allow their siblings."""
     if not any(place == path or place.startswith(path.rstrip("/") + "/") for place in hidden):
         _allow(rules, path, _READ)
     elif path not in hidden:
         _allow(rules, path, _READ_DIR)
         for entry in sorted(os.listdir(path)):
             below = f"{path.rstrip('/')}/{entry}"
-            if not os.path.islink(below):  # what it leads to has its own rule, or none
+            if not os.path.islink(below):  # its target has its own rule, or none
                 _allow_around(rules, below, hidden)
 
 
@@ -76,8 +75,8 @@ def _allow(rules: int, path: str, rights: int) -> None:
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if not os.path.isdir(path):
-            rights &= _EXECUTE | _WRITE_FILE | _READ_FILE  # the kernel refuses a rule for a file with more
+            rights &= _EXECUTE | _WRITE_FILE | _READ_FILE  # the kernel refuses other rights in a rule for a file
         rule = struct.pack("=Qi", rights, fd)
-        kernel.syscall("landlock_add_rule", rules, _PATH_BENEATH, rule, 0)
+        kernel.call("landlock_add_rule", rules, _PATH_BENEATH, rule, 0)
     finally:
         os.close(fd)

@@ -1,70 +1,62 @@
 """Tests that run the whole program on stdin and compare what it prints: `cases`.
 
-Covered: each case has a process of its own; what is compared is read from a memory file when that process is dead; all
-lines count, to the last one, and no more of them; output at the limit is a failure that says so.
-Not covered: blank lines, and how many blanks stand around the words of a line, are not compared.
+Covered: each case has its own process. The output is read from a memory file after that process is dead. All lines
+count, to the last one, and no further ones. Output at the limit is a failure of its own.
+Not covered: blank lines, and the number of blanks around the words of a line, are not compared.
 """
 
 import math
 import re
+from dataclasses import replace
 
-from sandbox.judge.calls import short
-from sandbox.judge.remote import Gone
-from sandbox.judge.trial import OUTPUT_KEPT, Child, Record, failure_of
+from sandbox.judge.execution import OUTPUT_KEPT, Child, Execution, Gone, failure_of, short
 from sandbox.outcome import Case, Verdict
 
 
-def judge_cases(record: Record) -> None:
-    for case in record.task.cases:
-        if record.exhausted() or record.failure is not None:
+def judge_cases(execution: Execution) -> None:
+    """Run the cases one by one, until one does not compile."""
+    for case in execution.task.cases:
+        if execution.exhausted() or execution.failure is not None:
             return
-        verdict = _run_case(record, case)
-        if verdict is not None:
-            record.verdicts.append(verdict)
+        _run_case(execution, case)
 
 
-def _run_case(record: Record, case: Case) -> Verdict | None:
-    """One child for one case; None when the program does not compile."""
-    child = Child(record, case.stdin)
-    failed = None
+def _run_case(execution: Execution, case: Case) -> None:
+    """One child for one case."""
+    child = Child(execution, case.stdin)
+    link, failed = child.link, None
     try:
-        child.hand_over([])
+        child.send_program([])
         child.hear_start()
-        child.link.begin_test()
-        failed = failure_of(child.link.hear())  # a word only if the body raised; else this is the end already
-        child.link.hear_end()
+        failed = failure_of(link.hear())  # a message only if the body raised; else Gone, raised by the end
+        link.hear_end()
     except Gone:
-        pass  # the expected end: what it means is settled by the status below
+        pass  # expected; the status below tells how it ended
     lines = child.take_lines()
     status, printed = child.end()
-    if record.failure is not None or not record.parsed:
-        record.failure = record.failure or Verdict(child.link.ended, child.link.ended.capitalize())
-        return None
-    verdict = _verdict_of_case(record, child, case, status, printed, failed)
-    if status == 0 and not child.link.timeout:
-        record.ran = True
-        record.value = record.value or bool(printed.strip())
-    if verdict.word != "passed" and not record.output:
-        record.output = printed[:OUTPUT_KEPT]
-    return verdict if lines is None else Verdict(**vars(verdict) | {"lines": lines})
-
-
-def _verdict_of_case(
-    record: Record, child: Child, case: Case, status: int, printed: str, failed: Verdict | None
-) -> Verdict:
-    if child.link.timeout:
-        return Verdict("timeout", "Timeout")
-    if record.output_bytes >= record.limits.output_bytes:
-        return Verdict("error", "OutputTruncated")
-    if status != 0:
-        return failed or Verdict("crash", "Crash")
-    if same_output(printed, case.stdout, record.task.tolerance):
-        return Verdict("passed")
-    return Verdict("wrong", "AssertionError", value=short(printed))
+    if execution.failure is not None or not execution.parsed:
+        execution.failure = execution.failure or Verdict(link.ended, link.ended.capitalize())
+        return
+    if link.timeout:
+        verdict = Verdict("timeout", "Timeout")
+    elif execution.output_bytes >= execution.limits.output_bytes:
+        verdict = Verdict("error", "OutputTruncated")
+    elif status != 0:
+        verdict = failed or Verdict("crash", "Crash")
+    elif same_output(printed, case.stdout, execution.task.tolerance):
+        verdict = Verdict("passed")
+    else:
+        verdict = Verdict("wrong", "AssertionError", value=short(printed))
+    if status == 0 and not link.timeout:
+        execution.ran = True
+        execution.has_value = execution.has_value or bool(printed.strip())
+    if verdict.word != "passed" and not execution.output:
+        execution.output = printed[:OUTPUT_KEPT]
+    execution.verdicts.append(replace(verdict, lines=lines))
 
 
 def same_output(printed: str, expected: str, tolerance: float = 0.0) -> bool:
-    """Whether all lines hold the same words, in order; numbers may differ by the tolerance, absolutely or relatively,
+    """Whether all lines have the same words, in order. Numbers may differ by the tolerance, absolute or relative,
     unless both are whole.
 
     Example: "1  2 \\n\\n3" is the same as "1 2\\n3\\n"; "1\\n2\\n3" and "1 2" are not.
@@ -82,12 +74,10 @@ def _lines_of_words(text: str) -> list[list[str]]:
 
 
 def _same_word(word: str, want: str, tolerance: float) -> bool:
-    return word == want or (tolerance > 0 and _close(word, want, tolerance))
-
-
-def _close(word: str, want: str, tolerance: float) -> bool:
+    if word == want or tolerance == 0:
+        return word == want
     if _WHOLE.fullmatch(word) and _WHOLE.fullmatch(want):
-        return False  # 1000000008 for 1000000007 is a wrong count, not an inexact one
+        return False  # 1000000008 for 1000000007 is a wrong count, not a rounding error
     try:
         number, wanted = float(word), float(want)
     except ValueError:

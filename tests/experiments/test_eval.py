@@ -1,14 +1,16 @@
 """The evaluation: figures made of hand-written outcomes, and the whole command on the embedded model."""
 
+import dataclasses
 import json
 from dataclasses import replace
 
 import pytest
 
 from data.problems import Problem
+from data.sets.registry import note
 from experiments import eval
 from experiments.report.results import make_results, read_results, to_lines
-from experiments.report.summary import format_cell, format_table, mbpp_note, summarize, summarize_splits, to_text
+from experiments.report.summary import format_cell, format_table, summarize_splits, to_text
 from rl.rollout import Rollout
 from sandbox import Stage, Task, Verdict
 from sandbox.outcome import lost
@@ -49,11 +51,13 @@ def test_base_and_plus_are_apart():
         (False, True, 1, 2, 3),
         (False, False, 1, 2, 3),
     ]
-    text = to_text(problems, {"test": summary}, [1])
+    assert "base/: on the benchmark's own tests" in to_text({"test": summary}, [1])
+    text = note("mbppplus", [*problems[:2], dataclasses.replace(problems[2], split="train")])
     assert "1 have ids that MBPP trains on (601 to 974), and 2 ids of its test split" in text
     plain = summarize_splits([problem(1)], [answer(1, "pppp")], [], "test")["test"]
     assert not any(name.startswith("base/") for name in plain)
-    assert mbpp_note([problem(11)]) == mbpp_note([problem("HumanEval/11", base_tests=2)]) == []
+    assert "base/" not in to_text({"test": plain}, [1])
+    assert note("mbpp", [problem(11)]) == note("humanevalplus", [problem("HumanEval/11", base_tests=2)]) == ""
 
 
 def test_figures_by_hand():
@@ -75,7 +79,6 @@ def test_figures_by_hand():
     assert summary["findings"]["style"]["bug"] == pytest.approx((4 + 0 + 2) / 6)
     assert summary["findings"]["security"] == {"HIGH": 1.0}
     assert (summary["mean_length"], summary["length_unit"], summary["truncated"]) == (5.0, "tokens", 0.5)
-    assert summarize(greedy, sampled)["pass@1"] == summary["pass@1"]
     assert splits["test/easy"]["pass@1"] == pytest.approx(1 / 3)
     easy, hard = make_results(problems, greedy, sampled)
     assert (easy.stages, easy.error_types) == (

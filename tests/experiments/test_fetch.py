@@ -14,8 +14,9 @@ import pytest
 from data.sets import mbpp
 from data.sets import registry as sets
 from data.sets.registry import File, Source
-from experiments import fetch as fetching
-from experiments.fetch import fetch, main
+from experiments.fetch import main
+from experiments.inputs import download
+from experiments.inputs.download import fetch
 
 RECORD = {
     "text": "Add.",
@@ -213,7 +214,7 @@ def test_an_interruption_leaves_no_trace(cache, monkeypatch):
         assert room.is_dir()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fetching, "_unpack", interrupted)
+    monkeypatch.setattr(download, "_unpack", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch("mbpp")
     assert contents(cache) == []
@@ -252,7 +253,7 @@ def test_bad_arguments(capsys, cache, arguments, words):
 
 def test_a_redirection_may_not_leave_https():
     """A file that comes over a connection that anybody can write to."""
-    handler, headers = fetching._SameSafety(), Message()
+    handler, headers = download._SameSafety(), Message()
     for begin, to, allowed in (("https", "https", True), ("https", "http", False), ("http", "http", True)):
         request = urllib.request.Request(f"{begin}://example.org/a")
         arguments = (request, None, 302, "Found", headers, f"{to}://example.org/b")

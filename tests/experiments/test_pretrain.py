@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from data.sets.registry import SECURITY_FILE
 from experiments import pretrain
-from experiments.inputs.policy import load_policy
+from experiments.inputs.policy import open_policy
 from experiments.options import EMBEDDED, checkpoint_path, parse
 
 SMALL = ["--examples", "200", "--width", "64", "--layers", "1", "--vocabulary", "400", "--threads", "1"]
@@ -24,7 +24,7 @@ def test_same_seed_gives_the_same_files(tmp_path):
     weights = "model.safetensors"
     assert (tmp_path / "a" / weights).read_bytes() != (tmp_path / "c" / weights).read_bytes()
     AutoModelForCausalLM.from_pretrained(tmp_path / "a")
-    assert load_policy(str(tmp_path / "a"), "", "cpu", "fp32").eos_ids == (0,)
+    assert open_policy(str(tmp_path / "a")).eos_ids == (0,)
 
 
 def test_going_on_with_other_problems(tmp_path):

@@ -86,7 +86,7 @@ def test_a_step_of_a_real_model_takes_less_than_8_gb(real_shape, tmp_path):
     assert status == 0, log.read_text()[-2000:]
     taken = usage.ru_maxrss * 1024
     assert taken < 8e9
-    load = Load(2, 2, 100, 32, dtype="bf16", lora_rank=16, gradient_checkpointing="yes", sampled=((2, 4),))
+    load = Load(2, 2, 100, 32, dtype="bf16", lora_rank=16, gradient_checkpointing=True, sampled=((2, 4),))
     assert 0 < taken - peak(estimate(CONFIG, load)) < 1e9  # what is not estimated: Python, torch, the tokenizer
     metrics = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, (int, float)))

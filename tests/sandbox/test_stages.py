@@ -250,9 +250,9 @@ def test_future_imports_of_the_judge_do_not_leak(judge):
     assert run(judge, program).stage == Stage.PASSED
 
 
-def test_to_json(judge):
+def test_to_dict(judge):
     """Bug: an outcome cannot be written as one line of JSON, or the stage is a bare number."""
-    line = run(judge, "def f(x):\n    print('\\ud800', '\\n')\n    return [][x]\n").to_json()
+    line = json.dumps(run(judge, "def f(x):\n    print('\\ud800', '\\n')\n    return [][x]\n").to_dict())
     record = json.loads(line)
     assert "\n" not in line
     assert (record["stage"], record["error_type"]) == ("RUNS", "UnicodeEncodeError")

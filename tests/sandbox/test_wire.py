@@ -17,7 +17,7 @@ from fractions import Fraction
 import pytest
 
 from sandbox import Limits, wire
-from sandbox.judge.remote import Gone, Link, ProgramError
+from sandbox.judge.execution import Gone, Link, ProgramError
 
 POINT = namedtuple("POINT", "x y")
 
@@ -358,7 +358,7 @@ def ask(answer, limits, operation="call"):
     except (Gone, ProgramError, StopIteration, LookupError) as error:
         return link, error
     finally:
-        link.close()
+        link.channel.close()
         peer.join(10)
         assert not peer.is_alive()
 
@@ -380,7 +380,7 @@ def test_right_answer(limits):
     assert (value, link.ended, link.tamper) == ((1,), None, None)
     link, error = ask(lambda nonce: [wire.pack([nonce, "raised", "KeyError", "k", 3, 4])], limits)
     assert type(error) is KeyError
-    assert link.place_of(error) == (3, 4)
+    assert (link.verdict_of(error).line, link.verdict_of(error).column) == (3, 4)
     link, error = ask(lambda nonce: [wire.pack([nonce, "stop"])], limits, "next")
     assert type(error) is StopIteration
 
@@ -436,7 +436,7 @@ def test_a_second_answer_is_tampering(limits):
     with pytest.raises(Gone):
         link.ask("call", 0, [], {})
     assert link.tamper
-    link.close()
+    link.channel.close()
     peer.join(10)
 
 

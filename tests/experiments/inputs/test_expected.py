@@ -5,6 +5,7 @@ import json
 import pytest
 
 from data.sets.evalplus import make_problems, read_tasks
+from experiments.files import recall
 from experiments.inputs import expected
 from experiments.inputs.expected import cache_path, expected_outputs
 from experiments.inputs.tasks import make_task, program_limits
@@ -56,7 +57,7 @@ def no_sandbox(monkeypatch):
     def refuse(*_):
         raise AssertionError("a sandbox was started")
 
-    return lambda: monkeypatch.setattr(expected, "start_judge", refuse)
+    return lambda: monkeypatch.setattr(expected, "start_sandbox", refuse)
 
 
 def test_outputs_and_problems(data):
@@ -109,7 +110,7 @@ def test_what_is_remembered(data, no_sandbox, capsys):
         lambda text: text[: len(text) // 2],
         lambda text: text.replace("[1.0]", "[1.5]"),
         lambda text: "[]",
-        lambda text: json.dumps({"tasks": {}}),
+        lambda text: json.dumps({"content": {}}),
     ],
     ids=["cut off", "another value", "another thing", "no checksum"],
 )
@@ -125,7 +126,7 @@ def test_a_damaged_cache_is_not_trusted(data, capsys, damage):
     err = capsys.readouterr().err
     assert f"{cache}: damaged" in err
     assert "run again" in err
-    assert expected.read_cache(cache, records).keys() == {"Mbpp/601"}
+    assert recall(cache, "").keys() == {"Mbpp/601"}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_a_reference_that_fails_can_be_left_out(data, capsys):
     path, records = data(good, bad)
     with pytest.raises(ValueError, match="^problem Mbpp/602: "):
         expected_outputs(path, records, slots=1)
-    assert expected.read_cache(cache_path(path), records).keys() == {"Mbpp/601"}
+    assert recall(cache_path(path), "").keys() == {"Mbpp/601"}
     assert expected_outputs(path, records, slots=1, skip_broken=True).keys() == {"Mbpp/601"}
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
     assert line.endswith("Mbpp/602: its own reference fails base_input[0] (f(0)): ZeroDivisionError in line 2")

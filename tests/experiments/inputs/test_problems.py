@@ -7,8 +7,8 @@ import pytest
 
 from data.sets.registry import SOURCES
 from experiments.inputs import problems as problem_sets
-from experiments.inputs.policy import open_tokenizer
-from experiments.inputs.problems import fit_prompts, ids_of, load_splits, open_problems, shots
+from experiments.inputs.policy import open_policy
+from experiments.inputs.problems import fit_prompts, ids_of, open_problems, read_splits, shots
 from experiments.options import EMBEDDED, checkpoint_path
 
 
@@ -102,7 +102,7 @@ def test_expected_outputs_reach_the_problems_of_a_split(tmp_path):
     }
     path = tmp_path / "plus.jsonl"
     write(path, [plus | {"task_id": "Mbpp/11"}, plus | {"task_id": "Mbpp/601"}])
-    (problem,) = load_splits("mbppplus", ["test"], path, 1, False)["test"]
+    (problem,) = read_splits("mbppplus", ["test"], path, 1, False)["test"]
     assert problem.task_id == "Mbpp/11"
     assert problem.base_tests == 2
     assert [test.replace("double", "f") for test in problem.test_list] == [
@@ -153,6 +153,6 @@ def test_the_tokenizer_opens_without_the_weights(tmp_path):
     """A dry run of a model that is larger than memory, which has to load it to count its prompts."""
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((checkpoint_path(EMBEDDED) / name).read_bytes())
-    tokenizer, asking = open_tokenizer(tmp_path, "auto", False, "first", "style", ())
-    assert asking.style == "docstring"
-    assert tokenizer("x = 1").input_ids
+    policy = open_policy(str(tmp_path))
+    assert policy.asking.style == "docstring"
+    assert policy.tokenizer("x = 1").input_ids

@@ -97,7 +97,7 @@ def test_bad_files_are_one_line(tmp_path, lines, message):
 def test_the_command_judges_a_file_and_loads_no_model(tmp_path, monkeypatch, capsys):
     """A model that is loaded for nothing, figures of other samples than the file's, or of each task's first one."""
     monkeypatch.setenv("CODELADDER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(eval, "load_policy", None)
+    monkeypatch.setattr(eval, "load_weights", None)
     right, wrong = "def double(x):\n    return 2 * x\n", "def double(x):\n    return x\n"
     records = [
         {"task_id": i, "text": "", "code": right, "test_list": ["assert double(2) == 4"], "split": "test"}

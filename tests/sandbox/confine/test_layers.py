@@ -1,4 +1,4 @@
-"""The layers by themselves: a zygote confined by `layers`, one child, and what a program in it can still do.
+"""The layers by themselves: a zygote confined by `confinement`, one child, and what a program in it can still do.
 
 The signals sent here harm nobody when a layer fails: 0 only asks whether one may, and SIGWINCH is ignored by default.
 """
@@ -43,7 +43,7 @@ import time, traceback, types
 package = types.ModuleType("sandbox")
 package.__path__ = [sys.argv[1]]
 sys.modules["sandbox"] = package
-from sandbox.confine import kernel, layers, namespaces, seccomp
+from sandbox.confine import confinement, kernel, namespaces, seccomp
 
 settings = json.loads(sys.argv[2])
 libc = ctypes.CDLL(None, use_errno=True)
@@ -79,15 +79,15 @@ if settings["user"]:
     os.setresgid(*3 * [settings["user"]])
     os.setresuid(*3 * [settings["user"]])
     libc.prctl(4, 1, 0, 0, 0)  # as after a login, not after a change of user: others of this user may look into us
-state = layers.confine_zygote(settings["limits"], frozenset(settings["without"]))
+state = confinement.confine_zygote(settings["limits"], frozenset(settings["without"]))
 output = os.memfd_create("output") if settings["to_file"] else None
 answers, tell = os.pipe()
-layers.before_fork(state)
+state.before_fork()
 pid = os.fork()
 if pid == 0:
     try:
         seconds = math.ceil(settings["limits"]["program_cpu_seconds"])
-        layers.confine_child(state, {0: 0, 1: output or tell, 2: 2, 100: tell}, seconds)
+        confinement.confine_child(state, {0: 0, 1: output or tell, 2: 2, 100: tell}, seconds)
         exec(settings["program"])
         os._exit(0)
     except BaseException:
@@ -97,7 +97,7 @@ if pid == 0:
         os._exit(99)
 os.close(tell)
 code = os.waitstatus_to_exitcode(os.wait4(pid, 0)[1])
-layers.clear_strays(state)
+confinement.clear_strays(state)
 said = b""
 while part := os.read(answers, 1 << 16):  # until all that could write are dead
     said += part
@@ -531,9 +531,8 @@ def test_the_tree_says_what_the_list_says(machine, signals):
     column = ["x86_64", "aarch64"].index(machine)
     architecture = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[machine]
     other = {"x86_64": 0x40000003, "aarch64": 0x40000028}[machine]
-    names = (seccomp._ALWAYS + (seccomp._SIGNALS if signals else "")).split()
-    always = {kernel.SYSCALLS[name][column] for name in names}
-    conditional = {kernel.SYSCALLS[name][column] for name in seccomp._CHECKED}
+    always = {numbers[column] for numbers in (seccomp.ALWAYS | (seccomp.SIGNALS if signals else {})).values()}
+    conditional = {numbers[column] for numbers, _ in seccomp.CHECKED.values()}
     program = seccomp.program(machine, signals)
     assert len(program) < 4096  # the kernel's limit
     allow, refuse, kill = 0x7FFF0000, 0x00050001, 0x80000000
@@ -555,7 +554,7 @@ def test_arguments_by_the_second_machine(machine):
     architecture = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[machine]
 
     def verdict(name, *arguments):
-        number = kernel.SYSCALLS[name][["x86_64", "aarch64"].index(machine)]
+        number = seccomp.CHECKED[name][0][["x86_64", "aarch64"].index(machine)]
         code = interpret(program, architecture, number, (*arguments, *[0] * (6 - len(arguments))))
         return {0x7FFF0000: "allow", 0x00050001: "refuse", 0x00050026: "no such call"}[code]
 
