@@ -116,22 +116,6 @@ TRIGGER = re.compile(
 MISSING = {"@": "a range of steps (@150:) is missing", "when": "a trigger (when pass_rate > 0.3) is missing"}
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """One phase as written: its expression, then "@", "when" or "" (mark), then the text up to the next arrow (rest).
-
-    end, mark_at, rest_at  the characters at which expression ends and mark and rest begin
-    """
-
-    expression: Expression
-    text: str
-    end: int
-    mark: str
-    mark_at: int
-    rest: str
-    rest_at: int
-
-
 def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[..., Value]] = COMPONENTS) -> Schedule:
     """The schedule of a run of so many steps; a name of RECIPES stands for its text.
 
@@ -139,46 +123,36 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
     """
     text = RECIPES.get(text.strip(), text)
     reader = Reader(text, components)
-    pieces = [_piece(reader)]
-    while reader.take("->"):
-        pieces.append(_piece(reader))
-    ranged = pieces[0].mark == "@"
-    phases, expected = [], 0
-    for number, piece in enumerate(pieces):
-        wanted = "@" if ranged else "when" if number else ""
-        if piece.mark != wanted:
-            if not wanted:
-                raise ExpressionError(text, piece.mark_at, "the first phase starts at step 0, not when ...")
-            raise ExpressionError(text, piece.end, MISSING[wanted])
-        first, when = expected, None
-        if wanted == "@":
-            expected = _read_range(text, piece, steps, expected, is_last=piece is pieces[-1])
-        elif wanted == "when":
-            first, when = None, _read_trigger(text, piece, steps)
-        phases.append(Phase(piece.expression, piece.text, first, when))
+    phases, ranged, expected = [], False, 0  # expected: the first step without a phase
+    while not phases or reader.take("->"):
+        begin = reader.at
+        expression = reader.expression()
+        words = text[begin : reader.at].rstrip()
+        mark = "" if reader.word == "->" else reader.word
+        ranged = ranged or (mark == "@" and not phases)
+        wanted = "@" if ranged else "when" if phases else ""
+        if mark != wanted and not phases:
+            raise reader.error("the first phase starts at step 0, not when ...")
+        if mark != wanted:
+            raise reader.error(MISSING[wanted], begin + len(words))
+        first, when, rest_at = expected, None, reader.end
+        rest = text[rest_at:].partition("->")[0]
+        if mark:
+            reader.move(rest_at + len(rest))
+        if mark == "@":
+            expected = _read_range(text, rest, rest_at, steps, expected)
+        elif mark == "when":
+            first, when = None, _read_trigger(text, rest, rest_at, steps)
+        phases.append(Phase(expression, words, first, when))
     return Schedule(tuple(phases))
 
 
-def _piece(reader: Reader) -> _Piece:
-    first = reader.at
-    expression = reader.expression()
-    text = reader.text[first : reader.at].rstrip()
-    mark, mark_at, rest_at = reader.word, reader.at, reader.end
-    rest = ""
-    if mark == "->":
-        mark = ""
-    elif mark:
-        rest = reader.text[rest_at:].partition("->")[0]
-        reader.move(rest_at + len(rest))
-    return _Piece(expression, text, first + len(text), mark, mark_at, rest, rest_at)
-
-
-def _read_range(text: str, piece: _Piece, steps: int, expected: int, is_last: bool) -> int:
-    """The end of a phase that must start at step `expected`."""
-    match = RANGE.fullmatch(piece.rest)
+def _read_range(text: str, rest: str, at: int, steps: int, expected: int) -> int:
+    """The end of a phase that must start at step `expected`; its range `rest` begins at character `at` of the text."""
+    match = RANGE.fullmatch(rest)
     if not match:
-        raise ExpressionError(text, piece.rest_at, "a range is START:END, as in @0:150")
-    start_at, end_at = piece.rest_at + match.start("start"), piece.rest_at + match.start("end")
+        raise ExpressionError(text, at, "a range is START:END, as in @0:150")
+    start_at, end_at = at + match.start("start"), at + match.start("end")
     first = _read_step(text, match["start"], start_at, steps, 0)
     end = _read_step(text, match["end"], end_at, steps, steps)
     if first != expected:
@@ -186,7 +160,7 @@ def _read_range(text: str, piece: _Piece, steps: int, expected: int, is_last: bo
         raise ExpressionError(text, start_at, f"{problem}: this phase has to start at step {expected}")
     if end <= first:
         raise ExpressionError(text, end_at, f"no step from {first} to {end}")
-    if is_last and end < steps:
+    if end < steps and at + len(rest) == len(text):
         raise ExpressionError(text, end_at, f"ends at step {end}, and there are {steps} steps")
     return end
 
@@ -204,16 +178,16 @@ def _read_step(text: str, point: str, at: int, steps: int, default: int) -> int:
     return step
 
 
-def _read_trigger(text: str, piece: _Piece, steps: int) -> Trigger:
-    match = TRIGGER.fullmatch(piece.rest)
+def _read_trigger(text: str, rest: str, at: int, steps: int) -> Trigger:
+    match = TRIGGER.fullmatch(rest)
     if not match:
         reason = "a trigger is METRIC > NUMBER, perhaps over STEPS, as in when pass_rate > 0.3 over 10"
-        raise ExpressionError(text, piece.rest_at, reason)
+        raise ExpressionError(text, at, reason)
     above, over = float(match["above"]), int(match["over"] or 1)
     if not math.isfinite(above):
-        raise ExpressionError(text, piece.rest_at + match.start("above"), "no mean is above infinity")
+        raise ExpressionError(text, at + match.start("above"), "no mean is above infinity")
     if not 1 <= over <= steps:
-        raise ExpressionError(text, piece.rest_at + match.start("over"), f"a mean over 1 to {steps} steps, not {over}")
+        raise ExpressionError(text, at + match.start("over"), f"a mean over 1 to {steps} steps, not {over}")
     return Trigger(match["metric"], above, over)
 
 
