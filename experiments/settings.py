@@ -31,9 +31,8 @@ from experiments.options import (
 )
 from experiments.rollouts.metrics import STEADY, STEADY_GROUPS
 from experiments.rollouts.reward import CREDITS
-from rewards.expression import COMPONENTS
-from rewards.expression import PAPERS as NAMED
-from rewards.schedule import RECIPES, parse_schedule
+from rewards.expression import COMPONENTS, NAMED
+from rewards.schedule import RECIPES, check, parse_schedule
 from rl.lora import TARGETS
 from rl.sample import DECODERS
 
@@ -286,6 +285,7 @@ def check_reward(options: RunOptions) -> None:
     steady = STEADY + (STEADY_GROUPS if options.group_size > 1 else ())
     try:
         schedule = parse_schedule(options.reward, options.steps)
+        check(schedule, options.max_new_tokens)
         for phase in schedule.phases:
             if phase.when and phase.when.metric not in steady:
                 near = nearest(phase.when.metric, steady) or f"; there are {', '.join(steady)}"

@@ -1,7 +1,9 @@
-"""What a program is worth: components, the one-line language that puts them together, schedules, and static analysis.
+"""The reward of a program: components, the one-line language that combines them, schedules, and static analysis.
 
-    answer.py (records)  <-  places.py, findings.py  <-  a file for each component  <-  expression.py  <-  language.py
-    analysis.py  --starts-->  worker.py (Ruff and Bandit, in processes of their own)
+    answer.py (records)  <-  places.py, program.py  <-  components/, dense/  <-  expression.py  <-  language.py
+                                                                             <-  schedule.py
+    executed_lines.py    lines that no test executed
+    linters/             Ruff and Bandit: pool.py in the trainer starts worker.py as processes
 
-Sees outcomes of the sandbox, and never runs a program. Never imports torch.
+Reads outcomes of the sandbox and never runs a program. Never imports torch.
 """

@@ -1,13 +1,10 @@
-"""What a reward looks at, and what it says: the records that go through this room. Plain data.
+"""The records of this room: what a reward looks at, and what it returns. Plain data.
 
-    Answer (a completion and all that is known of it)  --a component-->  Value (a number, and where it comes from)
+    Answer (a completion and everything known about it)  --a component-->  Value (a number, and where it comes from)
 
-A component is a pure function of an Answer. It stands in a file of its own, under its name:
+A component is a pure function of an Answer, in a file of its own; its options are keyword-only parameters:
 
     def pass_rate(answer: Answer) -> Value:
-
-Spans say where in the completion a value was won or lost. They are a decomposition, not an addition: what the spans of
-a value do not account for (`Value.rest`) belongs to no place. Credit per token (rl/credit.py) is made from them.
 """
 
 from dataclasses import dataclass
@@ -17,13 +14,13 @@ from sandbox import Outcome, Stage
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding of Ruff or Bandit. Lines count from 1, columns from 0 in characters, both within what was executed.
+    """One finding of Ruff or Bandit. Lines count from 1, columns from 0 in characters, both in the executed source.
 
-    rule        "F401", "B602"; "invalid-syntax" where Ruff cannot parse
+    rule        "F401", "B602"; "invalid-syntax" if Ruff cannot parse
     end_line, end_column  where the place ends, the column exclusive
-    severity    Bandit's LOW, MEDIUM or HIGH; "" of Ruff, which grades nothing (components/style.py has classes)
-    confidence  Bandit's LOW, MEDIUM or HIGH; "" of Ruff
-    cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 where there is none
+    severity    Bandit's LOW, MEDIUM or HIGH; "" for Ruff, which has no grades (components/style.py has classes)
+    confidence  Bandit's LOW, MEDIUM or HIGH; "" for Ruff
+    cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 if there is none
     """
 
     rule: str
@@ -39,14 +36,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What can be said of a program without running it (rewards/linters/pool.py).
+    """What static analysis says of a program (rewards/linters/pool.py).
 
-    parses     Python's own parser takes the text, as the sandbox would compile it
-    error      (line, column) at which the parser gave up; None where it parses, or where it names no place
+    parses     Python's own parser accepts the text
+    error      (line, column) at which the parser stopped; None if it parses, or if Python names no place
     style      Ruff's findings
     security   Bandit's findings
-    failed     why nothing is known ("too large", "too many findings", "timeout", "crash: ..."), else "". No component
-               that looks at findings pays for such a program
+    failed     why there is no analysis ("too large", "too many findings", "timeout", "crash: ..."), else "". Components
+               that look at findings pay nothing for such a program
     """
 
     parses: bool
@@ -61,19 +58,19 @@ class Answer:
     """A completion with everything that a component may look at.
 
     text          the whole completion
-    program       [start, end), the characters of the text that were executed
-    prefix        code that was executed before them and that the completion goes on from (a signature with its
-                  docstring, say); "" where the program is all the completion's own
-    fenced        whether the program stood in a fenced code block that was opened and closed
+    program       [start, end): the executed characters of the text
+    prefix        code from the prompt that the completion continues (a signature with its docstring, for example),
+                  executed in front of it; "" if the program is all the completion's own
+    fenced        the program stands in a fenced code block that was opened and closed
     outcome       what the program did in the sandbox
-    entry_point   the function that the tests call; "" where whole programs are run
-    reference     a solution of the problem; "" where there is none
-    analysis      what Ruff and Bandit say; None where nobody asked them
-    peers         the outcomes of all answers to the same problem, this one's included
-    worlds        of each simulated world that it acted in, the stage (rewards/components/simulator.py)
+    entry_point   the function that the tests call; "" for whole programs
+    reference     a solution of the problem; "" if there is none
+    analysis      what Ruff and Bandit say; None if the program was not analysed
+    peers         the outcomes of all answers to the same problem, this one included
+    worlds        the stage in each simulated world (rewards/components/simulator.py)
     tokens        length of the completion in tokens
-    budget        most tokens that it could have had
-    token_starts  for each token, the character that its first byte belongs to; empty where tokens are not known
+    budget        the token budget of the completion
+    token_starts  for each token, the character that its first byte belongs to; empty if tokens are unknown
     """
 
     text: str
@@ -101,13 +98,13 @@ class Answer:
 
     @property
     def parses(self) -> bool:
-        """Whether it compiled. The sandbox's word: it alone has compiled the very text that was executed."""
+        """Whether it compiled in the sandbox, which compiles exactly the executed text."""
         return self.outcome.stage != Stage.SYNTAX_ERROR
 
 
 @dataclass(frozen=True)
 class Span:
-    """The characters [start, end) of a completion, and how much of the value was won (or, below 0, lost) there."""
+    """The characters [start, end) of a completion, and how much of a value was won (or, below 0, lost) there."""
 
     start: int
     end: int
@@ -116,12 +113,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Value:
-    """What a component pays, and the places that account for part of it."""
+    """What a component pays, and the places of parts of it. Credit per token (rl/credit.py) comes from the spans."""
 
     value: float
     spans: tuple[Span, ...] = ()
 
     @property
     def rest(self) -> float:
-        """What belongs to no place."""
+        """The part that belongs to no place."""
         return self.value - sum(span.value for span in self.spans)

@@ -1,13 +1,13 @@
-"""A reward as a tree of components, and what an answer earns by it. Texts become such trees in language.py.
+"""A reward as a tree of components, and what an answer earns by it. language.py reads such trees from text.
 
-    parse("0.6*staged + 0.4*security")  ->  Binary("+", Binary("*", Number(0.6), Component("staged")), ...)
-    evaluate(tree, answer)              ->  Result(value, components)
+    parse("0.6*staged + 0.4*security")  ->  Expression
+    evaluate(expression, answer)        ->  Reward(value, components)
 
-Values carry spans (answer.py), and so does what is made of them: a reward knows where it was won and lost.
+A new component needs its file, its import and its line in COMPONENTS.
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rewards.answer import Answer, Span, Value
@@ -28,7 +28,7 @@ from rewards.dense.sync import sync
 from rewards.dense.task import task
 from sandbox import Stage
 
-COMPONENTS: dict[str, Callable] = {
+COMPONENTS: dict[str, Callable[..., Value]] = {
     "binary": binary,
     "pass_rate": pass_rate,
     "staged": staged,
@@ -49,17 +49,18 @@ COMPONENTS: dict[str, Callable] = {
     "task": task,
 }
 
-PAPERS = {
-    # arXiv 2605.30478 trains on three rewards and publishes the formula of none. Unit tests alone and Ruff alone leave
-    # little to guess but Ruff's weights (components/style.py). Of `combined` it is known that the style is subordinated
-    # to a gate of unit tests; the weights 0.7 and 0.3 are ours.
+# Expressions of the papers, by name.
+NAMED = {
+    # arXiv 2605.30478 trains on three rewards and publishes no formula. Unit tests alone and Ruff alone need no more
+    # than weights for Ruff's rules (components/style.py). Of `combined` the paper says only that unit tests gate the
+    # style; the weights 0.7 and 0.3 are ours.
     "unit-test": "binary",
     "ruff-only": "style",
     "combined": "0.7*binary + 0.3*style if passed",
-    # arXiv 2601.01184: R = 0.6 R_func + 0.4 R_sec, as published. That what does not parse earns no security is ours.
+    # arXiv 2601.01184: R = 0.6 R_func + 0.4 R_sec, as published. Ours: a program that does not parse earns no security.
     "securecode": "0.6*staged + 0.4*security",
-    # arXiv 2605.21180: the weights of its configuration. The paper pays each term to each token and adds up, so that
-    # longer programs earn more: `dense-sum`. `dense` is ours: the same terms, each in a range of its own, however long.
+    # arXiv 2605.21180: the weights of its configuration. The paper pays each term to each token and adds up, so longer
+    # programs earn more: `dense-sum`. `dense` is ours: the same terms, each in a fixed range at any length.
     "dense": "0.1*sync + 0.1*lint + 0.1*dataflow + 0.7*task",
     "dense-sum": "0.1*sync(per_token=1) + 0.1*lint(per_token=1) + 0.1*dataflow(per_token=1) + 0.7*task(per_token=1)",
 }
@@ -71,124 +72,90 @@ CONDITIONS: dict[str, Callable[[Answer], bool]] = {
     "formatted": lambda answer: answer.fenced,
 }
 
-SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
-# ---- the tree ----
+# ---- the tree. `size` is how large a part gets if every component pays 1 ----
 
 
 @dataclass(frozen=True)
 class Number:
     value: float
 
-    def __str__(self) -> str:
-        return _constant_text(self.value)
+    @property
+    def size(self) -> float:
+        return abs(self.value)
 
 
 @dataclass(frozen=True)
 class Component:
-    """A leaf: a component with the options that were given, in the order of its signature."""
+    """A component and the options that the text gives, in the order of the function's signature."""
 
     name: str
     options: tuple[tuple[str, float | int | str], ...]
-    function: Callable = field(compare=False, repr=False)
+    function: Callable[..., Value] = field(compare=False, repr=False)
+    size = 1.0
 
     def __str__(self) -> str:
+        """For the log: "style(normaliser=8)"."""
         options = ", ".join(f"{name}={_constant_text(value)}" for name, value in self.options)
         return f"{self.name}({options})" if options else self.name
 
 
 @dataclass(frozen=True)
-class Negative:
-    of: "Expression"
+class Chain:
+    """A sum (signs + and -) or a product (signs * and /), from left to right. Only a Number stands behind a /."""
 
-    def __str__(self) -> str:
-        return f"-{_bracketed(self.of, _rank(self.of) < 3)}"
-
-
-@dataclass(frozen=True)
-class Binary:
-    """left sign right; sign is one of + - * /, and right of a / is a Number."""
-
-    sign: str
-    left: "Expression"
-    right: "Expression"
-
-    def __str__(self) -> str:
-        left = _bracketed(self.left, _rank(self.left) < _rank(self))
-        right = _bracketed(self.right, _rank(self.right) <= _rank(self))
-        return f"{left} {self.sign} {right}" if self.sign in "+-" else f"{left}{self.sign}{right}"
+    first: "Part"
+    rest: tuple[tuple[str, "Part"], ...]
+    size: float
 
 
 @dataclass(frozen=True)
 class Conditional:
-    """body if condition else otherwise."""
-
-    body: "Expression"
+    body: "Part"
     condition: "Condition"
-    otherwise: "Expression"
+    otherwise: "Part"
 
-    def __str__(self) -> str:
-        text = f"{_bracketed(self.body, _rank(self.body) < 2)} if {self.condition}"
-        if self.otherwise == Number(0.0):
-            return text
-        return f"{text} else {_bracketed(self.otherwise, _rank(self.otherwise) < 2)}"
+    @property
+    def size(self) -> float:
+        return max(self.body.size, self.otherwise.size)
 
 
-Expression = Number | Component | Negative | Binary | Conditional
+Part = Number | Component | Chain | Conditional
 
 
 @dataclass(frozen=True)
 class Flag:
-    """One of CONDITIONS."""
+    """A name of CONDITIONS."""
 
     name: str
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
 class Comparison:
     component: Component
     sign: str
-    number: Number
-
-    def __str__(self) -> str:
-        return f"{self.component} {self.sign} {self.number}"
-
-
-@dataclass(frozen=True)
-class Not:
-    of: "Condition"
-
-    def __str__(self) -> str:
-        return f"not {_bracketed(self.of, isinstance(self.of, Logic))}"
+    number: float
 
 
 @dataclass(frozen=True)
 class Logic:
-    """All parts ("and") or any ("or")."""
+    """All parts ("and"), any part ("or") or not the one part ("not")."""
 
     word: str
     parts: tuple["Condition", ...]
 
-    def __str__(self) -> str:
-        return f" {self.word} ".join(_bracketed(part, isinstance(part, Logic)) for part in self.parts)
+
+Condition = Flag | Comparison | Logic
 
 
-Condition = Flag | Comparison | Not | Logic
+@dataclass(frozen=True)
+class Expression:
+    """A tree and its different components in order of appearance, those of conditions included."""
 
-
-def _rank(expression: Expression) -> int:
-    """How tightly it holds together: 0 a conditional, 1 a sum, 2 a product, 3 the rest."""
-    if isinstance(expression, Binary):
-        return 1 if expression.sign in "+-" else 2
-    return 0 if isinstance(expression, Conditional) else 3
-
-
-def _bracketed(part: object, needed: bool) -> str:
-    return f"({part})" if needed else str(part)
+    tree: Part
+    components: tuple[Component, ...]
 
 
 def _constant_text(value: float | int | str) -> str:
@@ -200,67 +167,42 @@ def _constant_text(value: float | int | str) -> str:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What an answer earns, and what each component of the expression said, by its text ("style(normaliser=8)").
+class Reward:
+    """What an answer earns, and the value of each component by its text ("style(normaliser=8)").
 
-    Components are there whether or not their term counted, so that all answers have the same ones.
+    All components are there, also those whose term did not count, so that all answers have the same ones.
     """
 
     value: Value
     components: dict[str, Value]
 
 
-def evaluate(expression: Expression, answer: Answer) -> Result:
-    """The reward of one answer. The spans of the total are those of the components, scaled as the values are:
+def evaluate(expression: Expression, answer: Answer) -> Reward:
+    """The reward of one answer. The spans of the total are those of the components, scaled like their values:
 
         sum         spans of both
-        product ab  spans of a times the value of b, spans of b times the value of a (the rule of the product). Of
-                    binary * style with a failed test the style's are gone; the failing line is charged what it cost
+        product ab  spans of a times the value of b, spans of b times the value of a (the product rule)
         if          spans of the branch that counts
 
-    A component's own ValueErrors (an option out of range, an answer without what it needs) come through.
+    Raises the ValueErrors of the components: an option out of range, an answer without something that they need.
     """
-    leaves = {leaf: leaf.function(answer, **dict(leaf.options)) for leaf in components_of(expression)}
-    return Result(_value(expression, leaves, answer), {str(leaf): value for leaf, value in leaves.items()})
+    values = {part: part.function(answer, **dict(part.options)) for part in expression.components}
+    return Reward(_value(expression.tree, values, answer), {str(part): value for part, value in values.items()})
 
 
-def components_of(expression: Expression) -> list[Component]:
-    """The different components, in order of appearance, those of conditions included."""
-    return list(dict.fromkeys(_walk(expression)))
-
-
-def _walk(part: Expression | Condition) -> Iterator[Component]:
+def _value(part: Part, values: dict[Component, Value], answer: Answer) -> Value:
     match part:
-        case Component():
-            yield part
-        case Negative(of) | Not(of):
-            yield from _walk(of)
-        case Binary(_, left, right):
-            yield from _walk(left)
-            yield from _walk(right)
-        case Conditional(body, condition, otherwise):
-            yield from _walk(body)
-            yield from _walk(condition)
-            yield from _walk(otherwise)
-        case Comparison(component):
-            yield component
-        case Logic(_, parts):
-            for each in parts:
-                yield from _walk(each)
-
-
-def _value(expression: Expression, leaves: dict[Component, Value], answer: Answer) -> Value:
-    match expression:
         case Number(number):
             return Value(number)
         case Component():
-            return leaves[expression]
-        case Negative(of):
-            return _scaled(_value(of, leaves, answer), -1.0)
-        case Binary(sign, left, right):
-            return _combined(sign, _value(left, leaves, answer), _value(right, leaves, answer))
+            return values[part]
+        case Chain(first, rest):
+            total = _value(first, values, answer)
+            for sign, operand in rest:
+                total = _combined(sign, total, _value(operand, values, answer))
+            return total
         case Conditional(body, condition, otherwise):
-            return _value(body if _holds(condition, leaves, answer) else otherwise, leaves, answer)
+            return _value(body if _holds(condition, values, answer) else otherwise, values, answer)
 
 
 def _combined(sign: str, left: Value, right: Value) -> Value:
@@ -275,18 +217,18 @@ def _combined(sign: str, left: Value, right: Value) -> Value:
 
 
 def _scaled(value: Value, factor: float) -> Value:
-    """A span of nothing is none."""
+    """The value times a factor. Factor 0 leaves no spans."""
     spans = tuple(Span(span.start, span.end, span.value * factor) for span in value.spans) if factor else ()
     return Value(value.value * factor, spans)
 
 
-def _holds(condition: Condition, leaves: dict[Component, Value], answer: Answer) -> bool:
+def _holds(condition: Condition, values: dict[Component, Value], answer: Answer) -> bool:
     match condition:
         case Flag(name):
             return CONDITIONS[name](answer)
         case Comparison(component, sign, number):
-            return SIGNS[sign](leaves[component].value, number.value)
-        case Not(of):
-            return not _holds(of, leaves, answer)
+            return COMPARISONS[sign](values[component].value, number)
+        case Logic("not", (part,)):
+            return not _holds(part, values, answer)
         case Logic(word, parts):
-            return (all if word == "and" else any)(_holds(part, leaves, answer) for part in parts)
+            return (all if word == "and" else any)(_holds(part, values, answer) for part in parts)

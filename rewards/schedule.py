@@ -1,31 +1,36 @@
 """Rewards that change during a run: "binary@0:150 -> staged@150:", or "pass_rate -> binary when pass_rate > 0.3".
 
-Phases are joined by "->". Either each has a range of steps, START:END, END excluded, counted from 0 or in percent of
-all steps (@0:50%), an empty START the first step and an empty END the end; or each but the first says what has to be
-measured before it begins: `when METRIC > NUMBER`, METRIC one that every step of the run has, with `over 10` the
-mean of the last 10 steps instead of the last one. A single expression is a schedule of one phase.
+"->" separates phases. There are two kinds of schedule, and a single expression is a schedule of one phase:
 
-A schedule never changes. Where a run stands is a small dict of plain JSON, so that a resumed run goes on exactly:
+    EXPRESSION@START:END       steps from START up to END, END excluded, counted from 0 or in percent of all steps
+                               (@0:50%); an empty START is the first step, an empty END the last
+    EXPRESSION when METRIC > NUMBER [over STEPS]
+                               every phase but the first begins after the step at which the metric's mean over the last
+                               STEPS steps (1 by default) is above the number; every step must have the metric
+
+A schedule never changes. The state of a run is a small dict of plain JSON, so that a resumed run continues exactly:
 
     state = start()
     at each step:  phase_at(schedule, state, step), the step itself, state = observe(schedule, state, step, metrics)
 """
 
-import itertools
+import dataclasses
 import math
 import re
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rewards.expression import COMPONENTS, Expression
-from rewards.language import ExpressionError, parse
+from rewards.answer import Analysis, Answer, Value
+from rewards.expression import COMPONENTS, Expression, evaluate
+from rewards.language import ExpressionError, Reader
+from sandbox import Outcome, Stage, Verdict
 
 RECIPES = {
     # arXiv 2605.02944: pass rate for the first 256 of 768 steps, then binary.
     "two-stage": "pass_rate@0:33% -> binary@33%:",
-    # The work in progress on scheduled partial credit (doi 10.1145/3814943.3816167), the other way round: from binary
-    # to partial credit. Where it changes over, half of the run, is ours.
+    # The work in progress on scheduled partial credit (doi 10.1145/3814943.3816167): from binary to partial credit. The
+    # change at half of the run is ours.
     "partial-credit": "binary@0:50% -> staged@50%:",
 }
 
@@ -43,9 +48,9 @@ class Trigger:
 class Phase:
     """One expression for some steps.
 
-    text   the expression as it was written
-    start  the first step; None where `when` says when
-    when   what has to be measured in the phase before; None where `start` says when
+    text   the expression as written
+    start  the first step; None where `when` decides
+    when   what must be measured in the phase before; None where `start` decides
     """
 
     expression: Expression
@@ -56,7 +61,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """At least one phase; the first starts at step 0, and the others all by step or all by trigger."""
+    """At least one phase. The first starts at step 0; the others all have a start or all have a trigger."""
 
     phases: tuple[Phase, ...]
 
@@ -65,14 +70,14 @@ class Schedule:
 
 
 def start() -> dict:
-    """The state of a run before its first step: index of the phase, its first step, what was measured for its end."""
+    """The state before the first step: index of the phase, its first step, the trigger's latest measurements."""
     return {"phase": 0, "since": 0, "window": []}
 
 
 def phase_at(schedule: Schedule, state: dict, step: int) -> int:
-    """The index of the phase that a step (counted from 0) belongs to; `state` is that after the step before.
+    """The index of the phase of a step (counted from 0); `state` is the one after the step before.
 
-    With ranges the step alone decides, and the state stays as it was at the start.
+    With ranges the step alone decides, and the state never changes.
     """
     if schedule.phases[-1].start is None:
         return state["phase"]
@@ -80,10 +85,10 @@ def phase_at(schedule: Schedule, state: dict, step: int) -> int:
 
 
 def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, float]) -> dict:
-    """The state after a step with these metrics, for the next step; `state` itself is left alone.
+    """The state for the next step, after a step with these metrics; `state` itself stays as it is.
 
-    A trigger counts steps of the phase before its own only, and acts when it has `over` of them. ValueError for a
-    trigger whose metric the step does not have; those of all later phases are asked for, so that it shows at once.
+    A trigger counts only steps of the phase before its own, and acts once it has `over` of them. ValueError for a
+    trigger whose metric the step does not have. All later triggers are checked, so that a mistake shows at once.
     """
     later = [phase.when for phase in schedule.phases[state["phase"] + 1 :] if phase.when]
     for trigger in later:
@@ -99,9 +104,6 @@ def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, fl
 
 # ---- reading ----
 
-# Arrows and marks are looked for outside of strings, which the first two alternatives eat up.
-ARROW = re.compile(r"""'[^']*'|"[^"]*"|(?P<arrow>->)""")
-MARK = re.compile(r"""'[^']*'|"[^"]*"|(?P<mark>@|\bwhen\b)""", re.ASCII)
 RANGE = re.compile(r"[ \t]*(?P<start>[^:\s]*)[ \t]*:[ \t]*(?P<end>[^:\s]*)[ \t]*")
 POINT = re.compile(r"(?P<number>\d{1,9}(\.\d{1,9})?)(?P<percent>%?)", re.ASCII)
 TRIGGER = re.compile(
@@ -111,119 +113,107 @@ TRIGGER = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """One phase in the text: its first character, the expression, and what follows "@" or "when", from where on."""
-
-    column: int
-    text: str
-    mark: str
-    rest: str
-    rest_column: int
+MISSING = {"@": "a range of steps (@150:) is missing", "when": "a trigger (when pass_rate > 0.3) is missing"}
 
 
-def parse_schedule(text: str, steps: int, components: Mapping[str, Callable] = COMPONENTS) -> Schedule:
+def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[..., Value]] = COMPONENTS) -> Schedule:
     """The schedule of a run of so many steps; a name of RECIPES stands for its text.
 
-    ExpressionError, one line that shows the character, for what cannot be read, and for ranges that leave a step out,
-    take one twice or go beyond the end.
+    ExpressionError for a text that is no schedule, and for ranges that skip a step, overlap or go beyond the end.
     """
     text = RECIPES.get(text.strip(), text)
-    pieces = _split(text)
-    expressions = [_expression(text, piece, components) for piece in pieces]
-    if len(pieces) == 1 and not pieces[0].mark:
-        return Schedule((Phase(expressions[0], pieces[0].text.strip(), 0, None),))
-    _check_marks(text, pieces)
-    if pieces[0].mark == "@":
-        starts, triggers = _starts(text, pieces, steps), [None] * len(pieces)
-    else:
-        starts = [0] + [None] * (len(pieces) - 1)
-        triggers = [None] + [_trigger(text, piece, steps) for piece in pieces[1:]]
-    rows = zip(expressions, pieces, starts, triggers, strict=True)
-    return Schedule(
-        tuple(Phase(expression, piece.text.strip(), first, when) for expression, piece, first, when in rows)
-    )
+    reader = Reader(text, components)
+    phases, ranged, expected = [], False, 0  # expected: the first step without a phase
+    while not phases or reader.take("->"):
+        begin = reader.at
+        expression = reader.expression()
+        words = text[begin : reader.at].rstrip()
+        mark = "" if reader.word == "->" else reader.word
+        ranged = ranged or (mark == "@" and not phases)
+        wanted = "@" if ranged else "when" if phases else ""
+        if mark != wanted and not phases:
+            raise reader.error("the first phase starts at step 0, not when ...")
+        if mark != wanted:
+            raise reader.error(MISSING[wanted], begin + len(words))
+        first, when, rest_at = expected, None, reader.end
+        rest = text[rest_at:].partition("->")[0]
+        if mark:
+            reader.move(rest_at + len(rest))
+        if mark == "@":
+            expected = _read_range(text, rest, rest_at, steps, expected)
+        elif mark == "when":
+            first, when = None, _read_trigger(text, rest, rest_at, steps)
+        phases.append(Phase(expression, words, first, when))
+    return Schedule(tuple(phases))
 
 
-def _split(text: str) -> list[_Piece]:
-    arrows = [match.span() for match in ARROW.finditer(text) if match["arrow"]]
-    edges = [0, *itertools.chain.from_iterable(arrows), len(text)]
-    return [_piece(text[first:last], first) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+def _read_range(text: str, rest: str, at: int, steps: int, expected: int) -> int:
+    """The end of a phase that must start at step `expected`; its range `rest` begins at character `at` of the text."""
+    match = RANGE.fullmatch(rest)
+    if not match:
+        raise ExpressionError(text, at, "a range is START:END, as in @0:150")
+    start_at, end_at = at + match.start("start"), at + match.start("end")
+    first = _read_step(text, match["start"], start_at, steps, 0)
+    end = _read_step(text, match["end"], end_at, steps, steps)
+    if first != expected:
+        problem = "leaves steps out" if first > expected else "takes steps twice"
+        raise ExpressionError(text, start_at, f"{problem}: this phase has to start at step {expected}")
+    if end <= first:
+        raise ExpressionError(text, end_at, f"no step from {first} to {end}")
+    if end < steps and at + len(rest) == len(text):
+        raise ExpressionError(text, end_at, f"ends at step {end}, and there are {steps} steps")
+    return end
 
 
-def _piece(text: str, column: int) -> _Piece:
-    mark = next((match for match in MARK.finditer(text) if match["mark"]), None)
-    if mark is None:
-        return _Piece(column, text, "", "", column + len(text))
-    return _Piece(column, text[: mark.start()], mark["mark"], text[mark.end() :], column + mark.end())
-
-
-def _expression(text: str, piece: _Piece, components: Mapping[str, Callable]) -> Expression:
-    """The piece's expression; its errors point into the whole text."""
-    try:
-        return parse(piece.text, components)
-    except ExpressionError as error:
-        raise ExpressionError(text, piece.column + error.position, error.reason) from None
-
-
-def _check_marks(text: str, pieces: list[_Piece]) -> None:
-    """All have a range, or all but the first a trigger."""
-    wanted = "@" if pieces[0].mark == "@" else "when"
-    if pieces[0].mark == "when":
-        raise ExpressionError(
-            text, pieces[0].rest_column - len("when"), "the first phase starts at step 0, not when ..."
-        )
-    for piece in pieces[1:]:
-        if piece.mark != wanted:
-            example = "a range of steps (@150:)" if wanted == "@" else "a trigger (when pass_rate > 0.3)"
-            raise ExpressionError(text, piece.column + len(piece.text.rstrip()), f"{example} is missing")
-
-
-def _starts(text: str, pieces: list[_Piece], steps: int) -> list[int]:
-    """The first step of each phase."""
-    starts, expected = [], 0
-    for piece in pieces:
-        match = RANGE.fullmatch(piece.rest)
-        if not match:
-            raise ExpressionError(text, piece.rest_column, "a range is START:END, as in @0:150")
-        start_column, end_column = piece.rest_column + match.start("start"), piece.rest_column + match.start("end")
-        first = _point(text, match["start"], start_column, steps, 0)
-        end = _point(text, match["end"], end_column, steps, steps)
-        if first != expected:
-            problem = "leaves steps out" if first > expected else "takes steps twice"
-            raise ExpressionError(text, start_column, f"{problem}: this phase has to start at step {expected}")
-        if end <= first:
-            raise ExpressionError(text, end_column, f"no step from {first} to {end}")
-        starts.append(first)
-        expected = end
-    if expected < steps:
-        raise ExpressionError(text, end_column, f"ends at step {expected}, and there are {steps} steps")
-    return starts
-
-
-def _point(text: str, point: str, column: int, steps: int, default: int) -> int:
-    """A step from what stands before or behind the colon. Percents are rounded: 33% of 20 steps is 7."""
+def _read_step(text: str, point: str, at: int, steps: int, default: int) -> int:
+    """A step, from one side of the colon. Percents are rounded: 33% of 20 steps is 7."""
     if not point:
         return default
     match = POINT.fullmatch(point)
     if not match or (not match["percent"] and not point.isdecimal()):
-        raise ExpressionError(text, column, "neither a number of steps nor a percentage")
+        raise ExpressionError(text, at, "neither a number of steps nor a percentage")
     step = round(float(match["number"]) * steps / 100) if match["percent"] else int(point)
     if step > steps:
-        raise ExpressionError(text, column, f"{point} is beyond the end; there are {steps} steps")
+        raise ExpressionError(text, at, f"{point} is beyond the end; there are {steps} steps")
     return step
 
 
-def _trigger(text: str, piece: _Piece, steps: int) -> Trigger:
-    match = TRIGGER.fullmatch(piece.rest)
+def _read_trigger(text: str, rest: str, at: int, steps: int) -> Trigger:
+    match = TRIGGER.fullmatch(rest)
     if not match:
         reason = "a trigger is METRIC > NUMBER, perhaps over STEPS, as in when pass_rate > 0.3 over 10"
-        raise ExpressionError(text, piece.rest_column, reason)
-    if not math.isfinite(float(match["above"])):
-        raise ExpressionError(text, piece.rest_column + match.start("above"), "never above infinity")
-    over = int(match["over"] or 1)
+        raise ExpressionError(text, at, reason)
+    above, over = float(match["above"]), int(match["over"] or 1)
+    if not math.isfinite(above):
+        raise ExpressionError(text, at + match.start("above"), "no mean is above infinity")
     if not 1 <= over <= steps:
-        raise ExpressionError(
-            text, piece.rest_column + match.start("over"), f"a mean over 1 to {steps} steps, not {over}"
-        )
-    return Trigger(match["metric"], float(match["above"]), over)
+        raise ExpressionError(text, at + match.start("over"), f"a mean over 1 to {steps} steps, not {over}")
+    return Trigger(match["metric"], above, over)
+
+
+# ---- checking ----
+
+
+def check(schedule: Schedule, budget: int) -> None:
+    """ValueError, one line, if a component cannot be evaluated in a run with `budget` tokens for an answer.
+
+    Evaluates each phase for an example that has everything that answers of a run have: for example, `simulator` needs
+    more than that, and an option may not fit the budget.
+    """
+    values = {field.name: None for field in dataclasses.fields(Outcome)}
+    known = {"stage": Stage.PASSED, "passed": 1, "total": 1, "tests": (Verdict("passed"),)}
+    outcome, text = Outcome(**values | known), "f = 1"
+    example = Answer(
+        text=text,
+        program=(0, len(text)),
+        outcome=outcome,
+        entry_point="f",
+        reference=text,
+        analysis=Analysis(parses=True),
+        peers=(outcome,),
+        tokens=1,
+        budget=budget,
+        token_starts=(0,),
+    )
+    for phase in schedule.phases:
+        evaluate(phase.expression, example)

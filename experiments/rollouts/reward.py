@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from data.problems import Problem
 from rewards.answer import Answer
+from rewards.executed_lines import unexecuted
 from rewards.expression import Expression, evaluate
-from rewards.places import unexecuted
 from rl import credit
 from rl.rollout import Rollout
 

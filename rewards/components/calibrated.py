@@ -1,12 +1,12 @@
-"""Density-calibrated partial credit (VeRPO, arXiv 2601.03525): hard tests count more, tests that come in crowds less.
+"""Density-calibrated partial credit (VeRPO, arXiv 2601.03525): hard tests weigh more, groups of similar tests less.
 
 With rho_j the share of the group's answers that pass test j, the weight of a test is
 
     w_j = exp(-alpha rho_j) / (N(rho_j) + delta),    N(rho) = sum_i exp(-(rho_i - rho)^2 / (2 h^2))
 
-N, a Gaussian kernel estimate, counts the tests that are about as hard: ten easy tests that all say the same weigh no
-more than one. Bandwidth h and delta are ours, as the paper's notes name alpha only; so is the division by sum_j w_j,
-which puts the reward into [0, 1]. The paper adds it to a binary outcome: `binary + calibrated`.
+N, a Gaussian kernel estimate, counts the tests of similar difficulty: ten equally easy tests weigh no more than one.
+Ours: bandwidth h and delta, as the paper gives alpha only; and the division by sum_j w_j, which puts the reward into
+[0, 1]. The paper adds it to a binary outcome: `binary + calibrated`.
 """
 
 import math
@@ -19,9 +19,9 @@ from sandbox import Outcome
 def calibrated(
     answer: Answer, *, alpha: float = 2.0, bandwidth: float = 0.1, delta: float = 0.01, density: int = 1
 ) -> Value:
-    """sum_j w_j [test j passed] / sum_j w_j, in [0, 1]. Without `density` the weight is exp(-alpha rho_j) alone.
+    """sum_j w_j [test j passed] / sum_j w_j, in [0, 1]. With density=0 the weight is exp(-alpha rho_j) alone.
 
-    ValueError where the answer stands alone (no `peers`): then no pass rate is known.
+    ValueError for an answer without `peers`, as no pass rate is known then.
     """
     if not answer.peers:
         raise ValueError("calibrated: needs the outcomes of the answer's whole group")

@@ -1,10 +1,10 @@
-"""The four classes of CodeRL (Le et al. 2022, arXiv 2207.01780, eq. 6): what went wrong first sets the price."""
+"""The four classes of CodeRL (Le et al. 2022, arXiv 2207.01780, eq. 6)."""
 
 from rewards.answer import Answer, Value
 from rewards.places import blame
 from sandbox import Stage
 
-COMPARED = ("passed", "wrong")  # verdicts of a test that came as far as its comparison
+COMPARED = ("passed", "wrong")  # verdicts of tests that reached their comparison
 
 
 def coderl(
@@ -15,7 +15,7 @@ def coderl(
     failed: float = -0.3,
     passed: float = 1.0,
 ) -> Value:
-    """-1 does not compile, -0.6 an exception, a crash or a limit on any test, -0.3 a wrong value, +1 all passed."""
+    """-1 does not compile, -0.6 an exception, a crash or a limit in any test, -0.3 a wrong value, +1 all passed."""
     outcome = answer.outcome
     if outcome.stage == Stage.PASSED:
         value = passed

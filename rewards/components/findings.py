@@ -1,14 +1,15 @@
-"""What the components that look at findings share: whom they pay, and where they take the loss."""
+"""Shared by the components that look at findings: which programs they pay, and where they charge the loss."""
 
 from rewards.answer import Answer, Finding, Span, Value
-from rewards.places import defines_entry_point, finding_range
+from rewards.places import finding_range
+from rewards.program import defines_entry_point
 
 
 def is_payable(answer: Answer, component: str) -> bool:
-    """Whether there is a program to praise: it parses, was analysed, and defines what was asked.
+    """Whether the program parses, was analysed and defines what the problem asks for.
 
-    Without this an empty text, which has no findings, would be the best program of all. ValueError, in the name of the
-    component, where nobody asked for an analysis.
+    Otherwise an empty text, which has no findings, would earn most. ValueError, with the component's name, if the
+    program was not analysed.
     """
     if answer.analysis is None:
         raise ValueError(f"{component}: the program was not analysed")
@@ -17,7 +18,7 @@ def is_payable(answer: Answer, component: str) -> bool:
 
 
 def charge(answer: Answer, value: float, weights: list[tuple[Finding, float]]) -> Value:
-    """A value below 1 whose loss lies at the findings, each charged by its weight. One without a place is not charged.
+    """A value below 1 whose loss lies at the findings by weight. A finding without a place is not charged.
 
     Example: value 0.4 and weights 2 and 1: -0.4 at the first finding, -0.2 at the second.
     """

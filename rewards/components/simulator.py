@@ -1,7 +1,7 @@
 """Programs that act in a simulated world: the interface for such domains, with stages of their own.
 
-A domain runs the program in some worlds and puts the stage that it came to in each into `Answer.worlds`. Stages and
-the reward by share of worlds are those of arXiv 2605.21180 (its simulator runs each program in five random worlds).
+A domain runs the program in some worlds and puts the stage of each into `Answer.worlds`. Stages and the reward by the
+share of worlds are those of arXiv 2605.21180, whose simulator runs each program in five random worlds.
 """
 
 import enum
@@ -13,9 +13,9 @@ from rewards.answer import Answer, Value
 class World(enum.IntEnum):
     """How far a program came in one world.
 
-    PYTHON_ERROR  it does not compile, raises an exception of Python's, or runs out of time
-    ROBOT_ERROR   it asks for what the world does not allow (picks up what is not there, holds two things)
-    INCOMPLETE    it comes to its end, and the task is not done
+    PYTHON_ERROR  it does not compile, raises a Python exception, or runs out of time
+    ROBOT_ERROR   it tries something impossible in the world (picks up an absent object, holds two objects)
+    INCOMPLETE    it ends, but the task is not done
     SUCCESS       the task is done
     """
 
@@ -28,7 +28,7 @@ class World(enum.IntEnum):
 def simulator(answer: Answer, *, robot_error: float = 0.0, incomplete: float = 0.0) -> Value:
     """Mean over the worlds, in [0, 1]: 1 for SUCCESS, 0 for PYTHON_ERROR, options in between.
 
-    As it comes it is the paper's share of worlds with success. ValueError for an answer that was in no world.
+    With the default options it is the paper's share of worlds with success. ValueError for an answer without worlds.
     """
     if not answer.worlds:
         raise ValueError("simulator: the program was run in no world; the problem has no simulator")

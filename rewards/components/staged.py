@@ -1,4 +1,4 @@
-"""Partial credit by how far a program came: the ladder of SecureCodeRL (Sijwali and Saha, arXiv 2601.01184)."""
+"""Partial credit by how far a program came: the stages of SecureCodeRL (Sijwali and Saha, arXiv 2601.01184)."""
 
 from rewards.answer import Answer, Value
 from rewards.places import blame
@@ -14,13 +14,12 @@ def staged(
     output: float = 0.6,
     tests: float = 0.4,
 ) -> Value:
-    """0.0 / 0.2 / 0.4 / 0.6 / 0.6 + 0.4 k/T with the rungs as they come: in [0, 1], and 1 if every test passed.
+    """With the default options 0.0 / 0.2 / 0.4 / 0.6 / 0.6 + 0.4 k/T: in [0, 1], and 1 if every test passed.
 
-    A program that compiles but whose module body fails gets `parses`; one whose body runs, `runs`; one whose entry
-    point returns a value on a test (or, of whole programs, prints anything), `output`; from there `tests` is paid out
-    by the share of tests passed. Example: 2 of 4 tests passed is 0.6 + 0.4 * 0.5 = 0.8.
-
-    In the published code a rung is reached when any one test reaches it; here, too (see sandbox.Stage).
+    `parses`  it compiles, but its module body fails
+    `runs`    the module body runs
+    `output`  the entry point returned a value in any test (whole programs: printed something)
+    `tests`   paid on top of `output` by the share of passed tests; 2 of 4 are 0.6 + 0.4 * 0.5 = 0.8
     """
     rungs = {Stage.SYNTAX_ERROR: syntax_error, Stage.PARSES: parses, Stage.RUNS: runs}
     earned = output + tests * answer.outcome.passed / answer.outcome.total

@@ -1,42 +1,43 @@
 """Data flow: does the program compute its values from the same others as the reference? A term of arXiv 2605.21180.
 
 The paper takes the data-flow match of CodeBLEU (Ren et al. 2020, arXiv 2009.10297, section 3.3): the share of the
-reference's edges that the program has, too, after its variables are renamed in order of appearance. An edge says that a
-variable is computed from others. Ours are read off Python's own syntax tree:
+reference's edges that the program has too, with variables renamed in order of appearance. An edge says that a variable
+is computed from others. Ours come from Python's own syntax tree:
 
-    c = a + b      c from a and b; so for `c += b` (c from b and c), `for c in a`, `with a as c`, `c[k] = a`, `c.add(a)`
-    return c       the result from c; so for `yield`
+    c = a + b      c from a and b; also `c += b` (c from b and c), `for c in a`, `with a as c`, `c[k] = a`, `c.add(a)`
+    return c       the result from c; also `yield`
 
-Names that the program does not bind itself (len, sorted) are no variables; scopes and the order of statements are not
-looked at. That much is CodeBLEU's, too. Three things are not, as its share can be had without the reference's logic:
- - CodeBLEU has an edge for each use of a variable. After renaming that says only that a second, a third variable is
-   mentioned, and `x` on a line by itself earns it. Left out; the result is there in its place.
- - An edge counts once, and the matches are divided by the larger of the two numbers of edges, not by the reference's:
-   a text with all edges that there are would have all of the reference's.
+As in CodeBLEU, names that the program does not bind (len, sorted) are no variables, and scopes and the order of
+statements do not matter. We differ in three ways, because each would pay for edges without the reference's logic:
+ - CodeBLEU has an edge for each use of a variable, so `x` on a line by itself earns one. Ours has none; it has edges of
+   the result instead.
+ - Each edge counts once, and matches are divided by the larger of the two numbers of edges, not by the reference's:
+   otherwise a text with all possible edges would match fully.
  - Code that the entry point does not reach has no edges: behind a return, under `if False`, at the top level but
-   never mentioned. Not covered: code that is not reached for a reason that no syntax shows (`if 1 > 2`).
+   never mentioned. Not covered: code that is unreachable for a reason outside the syntax (`if 1 > 2`).
 """
 
 import ast
 from functools import lru_cache
 
 from rewards.answer import Answer, Value
-from rewards.places import is_sum, parse, per_token_value, placed
+from rewards.places import is_sum, per_token_value, placed
+from rewards.program import parse
 
-Edge = tuple[int, tuple[int, ...]]  # a variable's number (or RESULT), those that it is computed from, ascending
+Edge = tuple[int, tuple[int, ...]]  # a variable's number (or RESULT), and the numbers of its sources, ascending
 
 RESULT = -1
-MOST_NODES = 2000  # of a syntax tree; many more would take seconds in the worst case
+MOST_NODES = 2000  # of a syntax tree; many more could take seconds
 
 _ENDS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 
 
 def dataflow(answer: Answer, *, per_token: float = 0) -> Value:
-    """The match less 0.5, but not less than 0, spread over the program: in [0, 0.5]. 0 if it does not parse.
+    """max(0, match - 0.5), spread over the program: in [0, 0.5].
 
-    per_token=1, the paper's form: each token of the program earns this. The total then grows with length.
-    Also 0 for a program (or a reference) too large or too deeply nested to be looked at.
-    ValueError where there is no reference, or per_token=1 and the tokens are not known.
+    0 if the program does not parse, or if program or reference is too large or nested too deep.
+    per_token=1, the paper's form: each token of the program earns this. The total grows with length.
+    ValueError without a reference, or for per_token=1 if the tokens are unknown.
     """
     summed = is_sum(per_token, "dataflow")
     if not answer.reference:
@@ -46,17 +47,17 @@ def dataflow(answer: Answer, *, per_token: float = 0) -> Value:
 
 
 def match(answer: Answer) -> float:
-    """Edges that program and reference share / the larger number of edges: in [0, 1]; 0 if the reference has none."""
+    """Shared edges / the larger number of edges, in [0, 1]; 0 if the reference has none."""
     expected = _reference_edges(answer.reference, answer.entry_point)
     found = edges(answer.source, answer.entry_point) if expected else frozenset()
     return len(expected & found) / max(len(expected), len(found), 1)
 
 
 def edges(source: str, entry_point: str) -> frozenset[Edge]:
-    """The data flow of what the entry point reaches ("": of a whole program), variables numbered as they appear.
+    """The data flow of all code that the entry point reaches ("": the whole program), variables numbered in order.
 
-    Example: `def f(a, b): c = a + b; return c` has (2, (0, 1)) and (RESULT, (2,)). No edges for a text that cannot be
-    parsed, or has more than MOST_NODES nodes.
+    Example: `def f(a, b): c = a + b; return c` has (2, (0, 1)) and (RESULT, (2,)). No edges for a text that does not
+    parse or has more than MOST_NODES nodes.
     """
     tree = parse(source)
     if tree is None:
@@ -64,15 +65,15 @@ def edges(source: str, entry_point: str) -> frozenset[Edge]:
     try:
         nodes = [node for statement in _reached(tree, entry_point) for node in _live(statement)]
         return _numbered(nodes) if len(nodes) <= MOST_NODES else frozenset()
-    except RecursionError:  # nested deeper than we go: no honest program
+    except RecursionError:  # nested too deep: a hostile program
         return frozenset()
 
 
-_reference_edges = lru_cache(maxsize=1024)(edges)  # a group of answers, and every epoch, ask for the same
+_reference_edges = lru_cache(maxsize=1024)(edges)  # every answer of a group and every epoch needs the same
 
 
 def _numbered(nodes: list[ast.AST]) -> frozenset[Edge]:
-    """The nodes' edges between variables, each name replaced by its number in order of appearance."""
+    """The nodes' edges, each variable as its number in order of appearance."""
     bound = {name for node in nodes if (name := _binds(node))}
     names = [_binds(node) or getattr(node, "id", None) for node in nodes]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name in bound))}
@@ -86,7 +87,7 @@ def _numbered(nodes: list[ast.AST]) -> frozenset[Edge]:
 
 
 def _binds(node: ast.AST) -> str | None:
-    """The variable that a node gives a value to, if it does."""
+    """The variable to which a node gives a value, if any."""
     match node:
         case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
             return name
@@ -94,7 +95,7 @@ def _binds(node: ast.AST) -> str | None:
 
 
 def _edges_of(node: ast.AST) -> list[tuple[str | None, list[str]]]:
-    """Where values meet names at this node: (name, or None for the result; names that are read)."""
+    """The edges at this node: (name, or None for the result; names that are read)."""
     match node:
         case ast.Assign(targets=targets, value=value):
             return [edge for target in targets for edge in _computed(target, value)]
@@ -114,7 +115,7 @@ def _edges_of(node: ast.AST) -> list[tuple[str | None, list[str]]]:
 
 
 def _computed(target: ast.expr, value: ast.expr) -> list[tuple[str | None, list[str]]]:
-    """`a, b = c, d` pair by pair; else every name of the target from all that the value reads."""
+    """`a, b = c, d` pair by pair; otherwise every name of the target from all names of the value."""
     match target, value:
         case (ast.Tuple() | ast.List(), ast.Tuple() | ast.List()) if len(target.elts) == len(value.elts):
             pairs = zip(target.elts, value.elts, strict=True)
@@ -131,7 +132,7 @@ def _read(value: ast.expr) -> list[str]:
 
 
 def _live(node: ast.AST) -> list[ast.AST]:
-    """The node and all below it, in the order of the text, without what a return or a constant condition cuts off."""
+    """The node and all nodes below, in the order of the text, except behind a return or under a false condition."""
     nodes: list[ast.AST] = []
     _add_live(node, nodes)
     return nodes
@@ -153,20 +154,20 @@ def _add_live(node: ast.AST, nodes: list[ast.AST]) -> None:
 
 
 def _reached(tree: ast.Module, entry_point: str) -> list[ast.stmt]:
-    """The top-level statements that bind the entry point, or a name that one of them mentions, and so on.
+    """The top-level statements that bind the entry point, or a name that these mention, and so on.
 
-    Without an entry point it begins with all that are no functions and classes.
+    Without an entry point, all statements that are no function or class are the beginning.
     """
     binding: dict[str, list[ast.stmt]] = {"": []}
     for statement in tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            binding[statement.name] = [statement]  # of two of one name the second is called
+            binding[statement.name] = [statement]  # the second of two with one name is called
             continue
         binding[""].append(statement)
         for name in {name for node in _live(statement) if (name := _binds(node))}:
             binding.setdefault(name, []).append(statement)
     reached, names = {}, [entry_point]
-    for name in names:  # grows as it is gone through
+    for name in names:  # grows during the loop
         for statement in binding.pop(name, []):
             if id(statement) not in reached:
                 reached[id(statement)] = statement

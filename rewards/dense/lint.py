@@ -1,7 +1,7 @@
-"""Lint: Ruff's findings on the rows they stand on. A term of the dense reward of arXiv 2605.21180.
+"""Lint: Ruff's findings, charged to their rows. A term of the dense reward of arXiv 2605.21180.
 
-The published code gives Ruff the whole response, fences and prose included, and so finds faults where no code is; here
-it is given the program only, and tokens outside of it earn nothing. Which rules are asked is rewards/linters/pool.py's.
+The published code gives Ruff the whole response with fences and prose, and so finds faults outside the code; here Ruff
+gets the program only, and other tokens earn nothing. rewards/linters/pool.py has the rules.
 """
 
 import math
@@ -14,13 +14,13 @@ from rewards.places import finding_lines, is_sum, line_runs, per_token_value, pl
 def lint(answer: Answer, *, normaliser: float = 5.0, per_token: float = 0) -> Value:
     """2s - 1 with s = exp(-n / normaliser) and n findings: in (-1, 1], and 1 without a finding.
 
-    s is spread over the program; -(1 - s) over the rows with findings, by length. Example: 5 findings are -0.264.
-    A program that does not parse, could not be analysed or does not define what was asked has -1: less than any other.
+    s is spread over the program; -(1 - s) over the rows with findings, by length. Example: 5 findings earn -0.264.
+    A program that does not parse, was not analysed or does not define the entry point earns -1, less than any other.
 
-    per_token=1, the paper's form: each token of a row with a finding earns -1, each other token of the program 1, and
-    each of a program as above -1. The total then grows with length.
-    ValueError where the program was not analysed, where per_token=1 and the tokens are not known, or for a normaliser
-    that is not above 0.
+    per_token=1, the paper's form: each token in a row with a finding earns -1, each other token of the program 1, and
+    each token of a program that earns -1 above also -1. The total grows with length.
+    ValueError for an answer without analysis, for per_token=1 if the tokens are unknown, or for a normaliser that is
+    not above 0.
     """
     if not normaliser > 0:
         raise ValueError(f"lint: normaliser {normaliser}: must be above 0")
@@ -33,6 +33,6 @@ def lint(answer: Answer, *, normaliser: float = 5.0, per_token: float = 0) -> Va
     if summed:
         return per_token_value(answer, [(start, end, -1.0 if found else 1.0) for start, end, found in runs])
     score = math.exp(-len(answer.analysis.style) / normaliser)
-    length = sum(end - start for start, end, found in runs_of(answer.source, lines) if found)  # a prefix's rows, too
+    length = sum(end - start for start, end, found in runs_of(answer.source, lines) if found)  # with the prefix's rows
     losses = [Span(start, end, (score - 1.0) * (end - start) / length) for start, end, found in runs if found]
     return Value(2.0 * score - 1.0, (Span(start, end, score), *losses))

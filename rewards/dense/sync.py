@@ -1,22 +1,23 @@
 """Sync: the fence and the grammar, token by token. A term of the dense reward of arXiv 2605.21180.
 
-The paper asks an incremental grammar engine, for each token, whether the program could still go on from there. We ask
-Python's parser once, where it gave up: up to that place the program could still have become one, from there on not.
-The published code asks about a token that it has drawn anew, not the one that was written; here it is the one written.
+The paper asks an incremental grammar engine, for each token, whether the program so far can still become a valid one.
+We ask Python's parser once where it stopped: up to that place the program could, from there on it could not.
+The published code asks about a newly drawn token; here it is the written one.
 """
 
 from rewards.answer import Answer, Value
-from rewards.places import adds_code, in_completion, is_sum, parse, per_token_value, placed, says_something, split_lines
+from rewards.places import in_completion, is_sum, per_token_value, placed, split_lines
+from rewards.program import adds_code, parse, says_something
 
 
 def sync(answer: Answer, *, per_token: float = 0) -> Value:
-    """1 for a program that parses, spread over it and its fence; else -1, spread from where the parser gave up.
+    """1 for a program that parses, spread over it and its fence; else -1, spread from where the parser stopped.
 
-    0 for a program that says nothing (empty, comments, docstrings, `pass`) or is too large to be looked at.
-    per_token=1, the paper's form: each token of the program up to that place earns 1, each from there on -1, and each
-    token of a fence's two markers 2 (the paper: the last two tokens of each marker); what stands outside earns 0. The
-    total then grows with length, and a long text is paid for what stands before its error: ask for it by name only.
-    ValueError where per_token=1 and the tokens are not known.
+    0 for a program without code (empty, comments, docstrings, `pass`) or longer than program.LARGEST.
+    per_token=1, the paper's form: each token of the program earns 1 up to that place and -1 from there on; each token
+    of the fence's two markers earns 2 (the paper: the last two tokens of each marker); the rest of the text earns 0.
+    The total grows with length, and a long text is paid for everything before its error.
+    ValueError for per_token=1 if the tokens are unknown.
     """
     summed = is_sum(per_token, "sync")
     if answer.parses and not _has_code(answer):
@@ -33,15 +34,15 @@ def sync(answer: Answer, *, per_token: float = 0) -> Value:
 
 
 def error_place(answer: Answer) -> int:
-    """The character of the completion at which the parser gave up on a program that does not parse.
+    """The character of the completion at which the parser stopped, of a program that does not parse.
 
-    Where that is the end of the text, the last character that is no blank: something is missing after it. Where Python
-    names no line, or one of the prefix, the program's first: all of it is in question.
+    At the end of the text it is the last character that is not blank, as something is missing behind it. If Python
+    names no line, or one in the prefix, it is the program's first character.
     """
     if answer.outcome.line is None:
         return answer.program[0]
     lines = split_lines(answer.source)
-    start, end = lines[min(answer.outcome.line, len(lines)) - 1]  # Python may count a line after the last
+    start, end = lines[min(answer.outcome.line, len(lines)) - 1]  # Python may name a line behind the last
     place = min(start + (answer.outcome.column or 0), end)
     place = min(place, max(0, len(answer.source.rstrip()) - 1))
     rest = in_completion(answer, place, len(answer.source))
@@ -49,7 +50,7 @@ def error_place(answer: Answer) -> int:
 
 
 def fence_markers(answer: Answer) -> list[tuple[int, int]]:
-    """Characters of the opening and the closing marker: the lines next to the program that are not blank."""
+    """Characters of the opening and the closing marker: the nearest lines around the program that are not blank."""
     if not answer.fenced:
         return []
     start, end = answer.program

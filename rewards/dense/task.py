@@ -1,8 +1,8 @@
 """Task: the tests passed, on the program's tokens. A term of the dense reward of arXiv 2605.21180.
 
-Two flaws of the published code are not reproduced. It executes only the tokens that its other terms like, so that the
-program that is judged is not the one that was written; here that one is executed. And it takes return code 0 for a
-passed test, which `exit(0)` earns; here the judge compares values itself (sandbox/).
+Two flaws of the published code are not reproduced. It executes only the tokens that its other terms reward, so it tests
+another program than the written one; here the written one is executed. And it takes return code 0 for a passed test,
+which `exit(0)` earns too; here the judge compares values itself (sandbox/).
 """
 
 from rewards.answer import Answer, Value
@@ -13,10 +13,10 @@ from rewards.places import finding_lines, is_sum, line_runs, per_token_value, pl
 def task(answer: Answer, *, per_token: float = 0) -> Value:
     """k/T if k >= 1 of T tests pass, else -0.3: spread over the program. In [-0.3, 1].
 
-    per_token=1, the paper's form: each token of the program earns k/T; or else -0.3 if its lint and sync are good, that
-    is, if it stands before the place where the parser gave up and on a row without a finding. A program with a finding
-    on every row so loses nothing by failing, and the total grows with length.
-    ValueError where per_token=1 and the tokens are not known, or the program was not analysed (none passed).
+    per_token=1, the paper's form: each token of the program earns k/T; or, if no test passes, -0.3 where its lint and
+    sync are good: before the place of a syntax error and in a row without a finding. So a program with a finding in
+    every row loses nothing by failing, and the total grows with length.
+    ValueError for per_token=1 if the tokens are unknown, or if no test passed and the program was not analysed.
     """
     summed = is_sum(per_token, "task")
     start, end = answer.program

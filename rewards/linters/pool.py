@@ -1,17 +1,17 @@
 """Static analysis for the rewards: Ruff and Bandit over batches of programs, outside the trainer's process.
 
     with Analyst() as analyst:
-        pending = analyst.submit(programs)  # at once; the sandbox can run the programs meanwhile
+        pending = analyst.submit(programs)  # returns at once; the sandbox can run the programs meanwhile
         analyses = pending.results()
 
-For each batch Ruff is started once, by a worker process of its own, while others, which stay, go through the programs
-with Bandit (worker.py). First all are parsed; what Python does not take, neither tool gets to see. What is
-known is kept by content, so that equal programs are analysed once.
+For each batch a worker process starts Ruff once, while other workers, which stay, run Bandit on the programs
+(worker.py). Both tools get only programs that Python's parser accepts. Equal programs are analysed once: results are
+kept by content.
 
-Covered: workers are started by `subprocess` with a clean environment (the trainer, which may hold threads and CUDA,
-never forks itself); a program that ends or stops a tool costs itself its analysis and no other program; nothing waits
-without a deadline; when the trainer dies its workers end.
-Not covered: a worker that is killed while Ruff is at work leaves a directory of programs behind.
+Covered: `subprocess` starts the workers with a clean environment (the trainer, which may hold threads and CUDA, never
+forks itself); a program that kills or stops a tool loses only its own analysis; every wait has a deadline; workers end
+with the trainer.
+Not covered: a worker that is killed while Ruff runs leaves a directory of programs behind.
 """
 
 import contextlib
@@ -21,13 +21,12 @@ import itertools
 import json
 import os
 import re
-import select as polling
+import select
 import signal
 import subprocess  # nosec B404
 import sys
 import tempfile
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -35,51 +34,48 @@ from pathlib import Path
 
 from rewards.answer import Analysis, Finding
 
-# Ruff's rules, always named, as its defaults change. Style and plain bugs of short functions; each needs a class in
-# components/style.py. None is left out by mistake: I believes comments of isort, D and ANN ask for more than the
-# problems do, S is Bandit's in another form, PLR counts branches and constants, which the problems dictate, and W292
-# wants an empty last line, where a model ends with its end of sequence.
+# Ruff's rules, named because its defaults change: style and simple bugs of short functions. Each needs a class in
+# components/style.py. Left out on purpose: I obeys comments of isort, D and ANN ask for more than the problems do, S
+# repeats Bandit, PLR counts branches and constants, which the problems dictate, and W292 wants an empty last line,
+# where a model ends with its end of sequence.
 SELECT = ("E", "F", "W1", "W291", "W293", "W5", "W6", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
-VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg: what is found differs between versions
+VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg; other versions find other things
 LARGEST = 64 << 10  # bytes of UTF-8 of a program that is analysed
 
-_UNREADABLE = re.compile("[\0\ud800-\udfff]")  # zero; and lone surrogates, of which JSON would join two
+_UNREADABLE = re.compile("[\0\ud800-\udfff]")  # NUL; and lone surrogates, because JSON would join two of them
 _WORKER = Path(__file__).with_name("worker.py")
-# Elapsed seconds. The workers' own limits, of CPU time, come first, unless the machine is very busy.
+# Elapsed seconds. The workers' own limits of CPU time come first, unless the machine is very busy.
 _START_SECONDS = 60.0
-_STARTS = 3  # in a row that may fail before it is an error
+_STARTS = 3  # failed starts in a row that are an error
 _JOB_SECONDS = 30.0
-_LINT_SECONDS = 120.0  # for Ruff on a whole batch, with all its new starts
+_LINT_SECONDS = 120.0  # for Ruff on a whole batch, with all restarts
 
 
 class Analyst:
     """Ruff and Bandit over batches of programs, outside the caller's process.
 
-    workers  processes for Bandit; Ruff has one more, and two threads
+    workers  processes for Bandit; Ruff has one more
     cache    programs whose analysis is kept; the least recently used go first
-    select   Ruff's rules, as prefixes
 
-    May be used from several threads; batches are worked on one after the other. Raises ValueError for workers < 1 or
-    cache < 0, RuntimeError where Ruff or Bandit is not installed in the version that is needed.
+    Several threads may use it; it works on one batch after the other. Raises ValueError for workers < 1 or cache < 0,
+    RuntimeError if Ruff or Bandit is not installed in the needed version.
     """
 
-    def __init__(self, workers: int = 1, cache: int = 20_000, select: tuple[str, ...] = SELECT) -> None:
+    def __init__(self, workers: int = 1, cache: int = 20_000) -> None:
         if workers < 1 or cache < 0:
             raise ValueError(f"Analyst: workers must be at least 1 and cache at least 0, not {workers} and {cache}")
         check_versions()
         self._cache: OrderedDict[bytes, Analysis] = OrderedDict()
         self._cache_size = cache
-        self._linter = _Worker("ruff", find_ruff(), ",".join(select))
+        self._linter = _Worker("ruff", find_ruff(), ",".join(SELECT))
         self._scanners = [_Worker("bandit") for _ in range(workers)]
         self._driver = ThreadPoolExecutor(1, "analysis")
         self._helpers = ThreadPoolExecutor(workers + 1, "analysis")
-        everyone = self._workers = [self._linter, *self._scanners]
-        # For an Analyst that nobody has closed and nobody holds any more: then no batch is under way either.
-        self._end = weakref.finalize(self, _end, everyone)
+        self._closed = False
 
     def submit(self, programs: Sequence[str]) -> "Pending":
-        """Start on the programs and return at once. RuntimeError when the Analyst is closed."""
-        if not self._end.alive:
+        """Start on the programs and return at once. RuntimeError after `close`."""
+        if self._closed:
             raise RuntimeError("the Analyst is closed")
         return Pending(self._driver.submit(self._analyse, list(programs)))
 
@@ -88,12 +84,15 @@ class Analyst:
         return self.submit(programs).results()
 
     def close(self) -> None:
-        """End all processes. May be called twice. A batch under way raises RuntimeError to who waits for it."""
-        for worker in self._workers:
+        """End all processes. May be called twice. Unfinished batches raise RuntimeError to their callers."""
+        self._closed = True
+        workers = [self._linter, *self._scanners]
+        for worker in workers:
             worker.stop()
         self._driver.shutdown(cancel_futures=True)
         self._helpers.shutdown()
-        self._end()
+        for worker in workers:
+            worker.end()
 
     def __enter__(self) -> "Analyst":
         return self
@@ -104,7 +103,7 @@ class Analyst:
     # On the driver's thread
 
     def _analyse(self, programs: list[str]) -> list[Analysis]:
-        keys = [_key(program) for program in programs]
+        keys = [hashlib.sha256(_encode(program)).digest() for program in programs]
         new = {key: program for key, program in zip(keys, programs, strict=True) if key not in self._cache}
         found = dict(zip(new, self._analyse_new(list(new.values())), strict=True))
         for key in keys:
@@ -112,14 +111,14 @@ class Analyst:
                 self._cache.move_to_end(key)
                 found[key] = self._cache[key]
         for key in new:
-            if found[key].failed != "timeout":  # the machine was busy, perhaps
+            if found[key].failed != "timeout":  # perhaps only because the machine was busy
                 self._cache[key] = found[key]
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
         return [found[key] for key in keys]
 
     def _analyse_new(self, programs: list[str]) -> list[Analysis]:
-        """Parse all, then Ruff and Bandit side by side on those that parse. The programs differ from each other."""
+        """Parse all programs, which are different, then run Ruff and Bandit at the same time on those that parse."""
         analyses = {program: refused for program in programs if (refused := _refuse(program)) is not None}
         sent = [program for program in programs if program not in analyses]
         for program, reply in zip(sent, self._scan("parse", sent), strict=True):
@@ -130,11 +129,13 @@ class Analyst:
         linted = self._helpers.submit(self._lint, parsed, time.monotonic() + _LINT_SECONDS)
         scanned = self._scan("bandit", parsed)
         for program, style, security in zip(parsed, linted.result(), scanned, strict=True):
-            analyses[program] = _analysis(style, security)
+            failed = style.get("failed") or security.get("failed")
+            findings = {} if failed else {"style": _findings(style), "security": _findings(security)}
+            analyses[program] = Analysis(parses=True, failed=failed or "", **findings)
         return [analyses[program] for program in programs]
 
     def _scan(self, action: str, programs: list[str]) -> list[dict]:
-        """One reply for each program, from the Bandit workers, each with its share of them."""
+        """One reply for each program. The Bandit workers take turns."""
         count = len(self._scanners)
         shares = [[{"do": action, "program": program} for program in programs[i::count]] for i in range(count)]
         replies = list(self._helpers.map(_Worker.run, self._scanners, shares))
@@ -142,8 +143,10 @@ class Analyst:
         return [reply for reply in mixed if reply is not None]
 
     def _lint(self, programs: list[str], until: float) -> list[dict]:
-        """One reply for each program, from one start of Ruff. If it does not survive them, it is started for each half,
-        and so on, until the culprit is alone. Ruff does not say which it was."""
+        """One reply for each program, from one start of Ruff.
+
+        If Ruff fails, it does not say on which program. So it starts again for each half, until that program is alone.
+        """
         if not programs:
             return []
         if time.monotonic() > until:
@@ -158,24 +161,24 @@ class Analyst:
 
 
 class Pending:
-    """A batch under way."""
+    """A batch that is being analysed."""
 
     def __init__(self, future: Future) -> None:
         self._future = future
 
     def results(self) -> list[Analysis]:
-        """The analyses, in the order of the programs; waits for them. May be called more than once.
+        """Wait for the analyses, in the order of the programs. May be called more than once.
 
-        RuntimeError when the workers do not start, or the Analyst was closed.
+        RuntimeError if the workers do not start, or if the Analyst was closed.
         """
         try:
-            return self._future.result()  # each step of the driver has a deadline
+            return self._future.result()  # ends, as every step of the driver has a deadline
         except CancelledError as error:
             raise RuntimeError("the Analyst is closed") from error
 
 
 def check_versions() -> None:
-    """RuntimeError, with what to do, unless Ruff and Bandit are installed in the versions of VERSIONS."""
+    """RuntimeError, with the remedy, unless Ruff and Bandit are installed in the versions of VERSIONS."""
     for name, needed in VERSIONS.items():
         try:
             installed = importlib.metadata.version(name)
@@ -186,30 +189,23 @@ def check_versions() -> None:
 
 
 def find_ruff() -> str:
-    """The path of Ruff as it was installed with its Python package. FileNotFoundError when it is not there."""
-    from ruff import find_ruff_bin  # here, after check_versions, which says what to do if it is missing
+    """The path of the Ruff that belongs to its Python package. FileNotFoundError if it is missing."""
+    from ruff import find_ruff_bin  # here, because check_versions has the better error message
 
     return os.fsdecode(find_ruff_bin())
 
 
-def _key(program: str) -> bytes:
-    return hashlib.sha256(program.encode("utf-8", "surrogatepass")).digest()
+def _encode(program: str) -> bytes:
+    return program.encode("utf-8", "surrogatepass")
 
 
 def _refuse(program: str) -> Analysis | None:
-    """The analysis of a text that needs none, or can have none."""
-    if len(program.encode("utf-8", "surrogatepass")) > LARGEST:
+    """The analysis of a text that the workers do not get."""
+    if len(_encode(program)) > LARGEST:
         return Analysis(parses=False, failed="too large")
     if _UNREADABLE.search(program):
-        return Analysis(parses=False)  # Python says so, without naming a place
+        return Analysis(parses=False)  # Python refuses it too, and names no place
     return None
-
-
-def _analysis(style: dict, security: dict) -> Analysis:
-    failed = style.get("failed") or security.get("failed")
-    if failed:
-        return Analysis(parses=True, failed=failed)
-    return Analysis(parses=True, style=_findings(style), security=_findings(security))
 
 
 def _findings(reply: dict) -> tuple[Finding, ...]:
@@ -218,50 +214,59 @@ def _findings(reply: dict) -> tuple[Finding, ...]:
     return tuple(Finding(*row) for row in rows)
 
 
-def _end(workers: list["_Worker"]) -> None:
-    for worker in workers:
-        worker.end()
-
-
 class _Gone(Exception):
     """A worker that does not answer: "crash" or "timeout"."""
 
 
 class _Worker:
-    """One process of worker.py, started anew when it dies. One thread at a time calls `run`."""
+    """One process of worker.py, restarted when it dies. One thread at a time calls `run`."""
 
     def __init__(self, *arguments: str) -> None:
-        self.arguments, self.closed, self._failed_starts = arguments, False, 0
+        self.arguments, self.closed = arguments, False
         self._start()
 
     def run(self, jobs: list[dict]) -> list[dict]:
-        """The replies. {"failed": "crash"} for a job under which the process died twice, {"failed": "timeout"} for one
-        that took too long. Twice, as somebody else may have killed it. RuntimeError when it does not start."""
+        """One reply for each job: {"failed": "timeout"} if it took too long, {"failed": "crash"} if the process died
+        twice (once may have another cause). RuntimeError if the process does not start."""
         replies: list[dict] = []
-        died_at = None
+        deaths = 0  # since the last reply
         while len(replies) < len(jobs):
             try:
                 self._greet()
                 self._outbox += b"".join(json.dumps(job).encode() + b"\n" for job in jobs[len(replies) :])
                 while len(replies) < len(jobs):
                     replies.append(self._receive(_JOB_SECONDS))
+                    deaths = 0
             except _Gone as gone:
+                deaths += 1
                 if self.closed:
                     raise RuntimeError("the Analyst is closed") from gone
-                if not self._greeted:
-                    self._note_failed_start(gone)
-                elif str(gone) == "timeout" or died_at == len(replies):
+                if not self._greeted and deaths >= _STARTS:
+                    raise RuntimeError(self._complaint(str(gone))) from gone
+                if self._greeted and (str(gone) == "timeout" or deaths > 1):
                     replies.append({"failed": str(gone)})
-                else:
-                    died_at = len(replies)
+                    deaths = 0
                 self.end()
                 self._start()
         return replies
 
     def stop(self) -> None:
-        """From another thread: whoever is in `run` gets a RuntimeError, and `end` is then to be called."""
+        """From another thread: `run` then raises RuntimeError. Call `end` afterwards."""
         self.closed = True
         self._kill()
+
+    def end(self) -> None:
+        """End the process and any Ruff that it started. May be called twice."""
+        self._kill()
+        self.process.wait()
+        for file in (self.process.stdin, self.process.stdout, self._errors):
+            file.close()
+        self._ended = True
+
+    def _kill(self) -> None:
+        if not self._ended:  # afterwards another process may have the number
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def _start(self) -> None:
         environment = {"PYTHONHASHSEED": "0"}
@@ -278,28 +283,25 @@ class _Worker:
             cwd="/",
             env=environment,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C at the terminal is the trainer's affair
+            start_new_session=True,  # Ctrl-C at the terminal must reach the trainer only
         )
         os.set_blocking(self.process.stdin.fileno(), False)
         self._inbox, self._outbox = b"", bytearray()
         self._greeted = self._ended = False
 
     def _greet(self) -> None:
-        """Wait for the process to be ready."""
+        """Wait until the process is ready."""
         if not self._greeted:
             self._receive(_START_SECONDS)
-            self._greeted, self._failed_starts = True, 0
+            self._greeted = True
 
-    def _note_failed_start(self, gone: _Gone) -> None:
-        self._failed_starts += 1
-        if self._failed_starts >= _STARTS:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines() or [str(gone)]
-            reason = f"the worker of static analysis ({self.arguments[0]}) does not start: {lines[-1]}"
-            raise RuntimeError(reason) from gone
+    def _complaint(self, reason: str) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines() or [reason]
+        return f"the worker of static analysis ({self.arguments[0]}) does not start: {lines[-1]}"
 
     def _receive(self, seconds: float) -> dict:
-        """The next reply; sends, meanwhile, what there is to send. Raises _Gone."""
+        """The next reply. Sends jobs meanwhile. Raises _Gone."""
         deadline = time.monotonic() + seconds
         while b"\n" not in self._inbox:
             self._exchange(deadline)
@@ -308,41 +310,25 @@ class _Worker:
 
     def _exchange(self, deadline: float) -> None:
         reader, writer = self.process.stdout.fileno(), self.process.stdin.fileno()
-        poll = polling.poll()
-        poll.register(reader, polling.POLLIN)
+        poll = select.poll()
+        poll.register(reader, select.POLLIN)
         if self._outbox:
-            poll.register(writer, polling.POLLOUT)
+            poll.register(writer, select.POLLOUT)
         ready = {number for number, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)}
         if not ready:
             raise _Gone("timeout")
         if writer in ready:
-            self._send(writer)
+            try:
+                del self._outbox[: os.write(writer, self._outbox)]
+            except BrokenPipeError:  # it died; its last replies are still to be read
+                self._outbox.clear()
         if reader in ready:
             part = os.read(reader, 1 << 18)
             if not part:
                 raise _Gone("timeout" if self._exit_code() == -signal.SIGXCPU else "crash")
             self._inbox += part
 
-    def _send(self, writer: int) -> None:
-        try:
-            del self._outbox[: os.write(writer, self._outbox)]
-        except BrokenPipeError:  # it has died; what it had to say is still to be read
-            self._outbox.clear()
-
     def _exit_code(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5.0)
         return self.process.returncode
-
-    def end(self) -> None:
-        """The process, and the Ruff that it may have started, are gone after this. May be called twice."""
-        self._kill()
-        self.process.wait()
-        for file in (self.process.stdin, self.process.stdout, self._errors):
-            file.close()
-        self._ended = True
-
-    def _kill(self) -> None:
-        if not self._ended:  # later the number may be another's
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)

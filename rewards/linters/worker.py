@@ -1,18 +1,18 @@
 """A process that analyses programs for rewards/linters/pool.py: `python worker.py bandit | ruff BINARY RULES`.
 
-It reads jobs from stdin and writes replies to stdout, one JSON object a line, the first one {} when it is ready, and
-ends when stdin does, so with the trainer. Jobs and replies:
+It reads jobs from stdin and writes replies to stdout, one JSON object a line. The first reply is {}, when the process
+is ready. It ends when stdin does, and so with the trainer. Jobs and replies:
 
     {"do": "parse", "program": ...}   {"parses": bool, "error": null or [line, column]}
     {"do": "bandit", "program": ...}  {"findings": [...]} or {"failed": why}
     {"do": "ruff", "programs": [...]} {"results": [one such reply for each]} or {"failed": why} for all together
 
-A finding is the list of the fields of answer.Finding, in their order. Programs are never run, and none that can end a
-parser (it does happen) ends more than this process. The operating system limits its memory, and its CPU time by job.
+A finding is a list of the fields of answer.Finding, in their order. Programs are never run. A program that kills a
+parser (some do) kills only this process. The operating system limits its memory, and its CPU time for each job.
 
 No configuration reaches either tool: no file of the working directory, its parents or the user, no environment
 variable, no comment of the program (`# noqa`, `# ruff: disable[..]`, `# nosec`), no encoding declaration.
-Not covered: Bandit plugins of other packages that are installed beside it; they would run, too.
+Not covered: Bandit plugins of other installed packages would run too.
 """
 
 import ast
@@ -31,31 +31,30 @@ from pathlib import Path
 
 CPU_SECONDS = 5.0  # for one job; Bandit takes 0.4 ms for a program of ten lines
 MEMORY_BYTES = 2 << 30
-MOST_FINDINGS = 1000  # of one tool in one program: no honest program has as many, and the trainer keeps them
+MOST_FINDINGS = 1000  # of one tool in one program: honest programs have fewer, and the trainer keeps them all
 RUFF_SECONDS = 20.0  # elapsed; 128 programs take 0.015
-# The deepest that Bandit may descend. Its own limit would be Python's 1,000 frames, at two for each level of nesting,
-# which is less than Python's parser accepts: a program could then hide behind a long chain of `elif`.
-_DEEPEST = 20_000
+# Python's default of 1,000 frames, at two for each level of nesting, is less than Python's parser accepts: Bandit would
+# miss code behind a long chain of `elif`.
+_RECURSION_LIMIT = 20_000
 
-# py311 is the oldest Python that this project runs on: the findings are then the same everywhere.
+# py311 is the oldest Python that this project runs on: findings are then the same everywhere.
 RUFF_OPTIONS = (
     *("check", "--isolated", "--no-cache", "--no-preview", "--ignore-noqa"),
     *("--line-length", "88", "--target-version", "py311", "--output-format", "json", "--exit-zero", "--quiet"),
 )
-# What different versions of Ruff call a text that it cannot parse.
-_SYNTAX_ERRORS = (None, "E999", "invalid-syntax")
+_SYNTAX_ERRORS = (None, "E999", "invalid-syntax")  # the code of a syntax error in different versions of Ruff
 _RULE = re.compile(r"[A-Z]+[0-9]+")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class Failed(Exception):
-    """A tool that gave up on a program; the text says why."""
+    """A tool failed on a program; the text says why."""
 
 
 def main(arguments: list[str]) -> None:
     kind, *rest = arguments
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # whatever a library prints is no reply
+    os.dup2(2, 1)  # output of a library is no reply
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -76,25 +75,20 @@ def main(arguments: list[str]) -> None:
 
 
 def _allow_cpu(seconds: float) -> None:
-    """From now on. Beyond it the kernel sends SIGXCPU, which ends the process."""
+    """From now on. Afterwards the kernel sends SIGXCPU, which ends the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = math.ceil(used.ru_utime + used.ru_stime + seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _capped(findings: list[list]) -> dict:
-    if len(findings) > MOST_FINDINGS:
-        return {"failed": "too many findings"}
-    return {"findings": findings}
-
-
-# Python's parser --------------------------------------------------------------------------------------------------
+    return {"failed": "too many findings"} if len(findings) > MOST_FINDINGS else {"findings": findings}
 
 
 def parse(program: str) -> dict:
-    """Whether Python takes the text; if not, where it gave up (line from 1, column from 0 in characters), if it says.
+    """Whether Python's parser accepts the text; if not, where it stopped (line from 1, column from 0 in characters).
 
-    The text is parsed as text: a declaration of an encoding is a comment, and a byte order mark is an error.
+    The text is parsed as text: an encoding declaration is a comment, and a byte order mark is an error.
     """
     try:
         ast.parse(program)
@@ -102,7 +96,7 @@ def parse(program: str) -> dict:
         # Python counts from 1; 0 and -1 stand for the whole line.
         place = None if not error.lineno else [error.lineno, max(error.offset or 1, 1) - 1]
         return {"parses": False, "error": place}
-    except (ValueError, OverflowError, MemoryError, RecursionError):  # nested deeper than the parser goes, say
+    except (ValueError, OverflowError, MemoryError, RecursionError):  # for example: nested too deep
         return {"parses": False, "error": None}
     return {"parses": True, "error": None}
 
@@ -114,41 +108,36 @@ class Bandit:
     """All of Bandit's tests with their default settings, on texts in memory."""
 
     def __init__(self) -> None:
-        # Here and not above: it takes 0.2 s, which the worker for Ruff need not spend.
+        # Imported here: it takes 0.2 s, which the worker for Ruff need not spend.
         from bandit.core import config, metrics, node_visitor, test_set, tester
 
         class Tester(tester.BanditTester):
-            """Bandit's own; but it remembers the node of each issue, and an error in a test is not passed over. Nodes
-            that no test asks for, most of them, cost nothing, and nobody here reads the scores."""
+            """Also keeps the node of each issue, and fails if a test of Bandit fails."""
 
             def __init__(self, tests) -> None:
                 super().__init__(tests, debug=False, nosec_lines={}, metrics=metrics.Metrics())
                 self.nodes: list[ast.AST | None] = []
 
             def run_tests(self, raw_context, checktype):
-                if self.testset.get_tests(checktype):
-                    super().run_tests(raw_context, checktype)
-                    self.nodes += [raw_context.get("node")] * (len(self.results) - len(self.nodes))
+                scores = super().run_tests(raw_context, checktype)
+                self.nodes += [raw_context.get("node")] * (len(self.results) - len(self.nodes))
+                return scores
 
             @staticmethod
             def report_error(test, context, error):
                 raise Failed(f"crash: Bandit: {test}: {type(error).__name__}: {error}") from error
 
-        class Visitor(node_visitor.BanditNodeVisitor):
-            def update_scores(self, scores) -> None:
-                pass
-
-        self.tester, self.visitor = Tester, Visitor
+        self.tester, self.visitor = Tester, node_visitor.BanditNodeVisitor
         self.tests = test_set.BanditTestSet(config.BanditConfig())
 
     def answer(self, program: str) -> dict:
-        # B613 looks for characters that reverse the text, in the bytes of the file, and believes a declaration of an
-        # encoding in the first two lines, which would hide them. Two empty lines in front, and there is none.
+        # B613 looks for characters that reverse the text, in the bytes of the file, and obeys an encoding declaration
+        # in the first two lines, which could hide them. So two empty lines come first.
         file = io.BytesIO(("\n\n" + program).encode())
         visitor = self.visitor("./program.py", file, None, self.tests, False, {}, None)
         visitor.tester = self.tester(self.tests)
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(_DEEPEST)
+        sys.setrecursionlimit(_RECURSION_LIMIT)
         try:
             visitor.process(program)
         except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
@@ -172,16 +161,16 @@ def _place(lines: list[str], issue, node: ast.AST) -> tuple[int, int, int, int]:
 
 
 def _place_in_file(program: str, issue) -> tuple[int, int, int, int]:
-    """Of B613, one character: its lines are those of str.splitlines, two of them ours, its columns count from 1."""
+    """For B613, one character: its lines are those of str.splitlines, two of them ours; its columns count from 1."""
     before = "".join(program.splitlines(keepends=True)[: issue.lineno - 3])
     lines = _LINE_END.split(program[: len(before) + issue.col_offset - 1])
     return len(lines), len(lines[-1]), len(lines), len(lines[-1]) + 1
 
 
 def _in_characters(line: str, offset: int) -> int:
-    """A column that counts bytes of UTF-8, as one that counts characters."""
+    """A column in characters, from one in bytes of UTF-8."""
     data = line.encode()
-    # Inside f-strings Python 3.11 is sometimes off: beyond the line, or amid a character.
+    # In f-strings Python 3.11 is sometimes wrong: behind the line's end, or inside a character.
     return len(data[:offset].decode(errors="ignore")) + max(0, offset - len(data))
 
 
@@ -189,9 +178,9 @@ def _in_characters(line: str, offset: int) -> int:
 
 
 class Ruff:
-    """The program `binary`, with `rules` (prefixes, with commas between), once for as many programs as there are.
+    """Runs `binary` with `rules` (prefixes, separated by commas), once for all programs of a batch.
 
-    Ends this process, with Ruff's complaint, when it does not work at all: a rule that there is not, no such file.
+    Ends this process, with Ruff's complaint, if Ruff does not work at all: an unknown rule, a missing file.
     """
 
     def __init__(self, binary: str, rules: str) -> None:
@@ -235,19 +224,16 @@ class Ruff:
 
 
 def _ruff_reply(diagnostics: list[dict]) -> dict:
+    findings = []
     for diagnostic in diagnostics:
-        code = diagnostic["code"]
+        code, start, end = diagnostic["code"], diagnostic["location"], diagnostic["end_location"]
         if code in _SYNTAX_ERRORS:
-            diagnostic["code"] = "invalid-syntax"
-        elif code == "E902" or not _RULE.fullmatch(code):  # not about the program: Ruff could not read it, or stumbled
+            code = "invalid-syntax"
+        elif code == "E902" or not _RULE.fullmatch(code):  # Ruff could not read the file, or failed
             return {"failed": f"crash: Ruff: {code}: {diagnostic['message'][:200]}"}
-    return _capped([_ruff_finding(diagnostic) for diagnostic in diagnostics])
-
-
-def _ruff_finding(diagnostic: dict) -> list:
-    start, end = diagnostic["location"], diagnostic["end_location"]
-    where = [diagnostic["code"], start["row"], start["column"] - 1, end["row"], end["column"] - 1]
-    return [*where, "", diagnostic["message"], "", 0]
+        place = [start["row"], start["column"] - 1, end["row"], end["column"] - 1]
+        findings.append([code, *place, "", diagnostic["message"], "", 0])
+    return _capped(findings)
 
 
 if __name__ == "__main__":

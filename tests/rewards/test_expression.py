@@ -7,7 +7,7 @@ import random
 import pytest
 
 from rewards.answer import Analysis, Answer, Span, Value
-from rewards.expression import COMPONENTS, PAPERS, components_of, evaluate
+from rewards.expression import COMPONENTS, NAMED, evaluate
 from rewards.language import ExpressionError, option_defaults, parse
 from sandbox import Outcome, Stage, Verdict
 
@@ -94,6 +94,7 @@ def test_if_takes_the_last_term(text, passed, failed):
         ("optional(count=-3, normaliser=2)", -1.0),
         ('optional(mode="a, (b) -> c")', 9.0),
         ("0*staged/5e-324", 0.0),
+        ("+".join(["staged"] * 1000), 800.0),  # of any length; only nesting has a limit
     ],
 )
 def test_values(text, value):
@@ -133,7 +134,7 @@ def test_components_are_told_even_behind_a_closed_gate():
     told = {name: value.value for name, value in result.components.items()}
     assert told == {"style": 0.5, "optional(normaliser=4, count=2)": 6.0, "pass_rate": 0.4}
     assert len(calls) == 1
-    assert [str(leaf) for leaf in components_of(parse("1 if not staged > 0 else binary", FAKES))] == [
+    assert [str(leaf) for leaf in parse("1 if not staged > 0 else binary", FAKES).components] == [
         "staged",
         "binary",
     ]
@@ -194,14 +195,13 @@ def test_composition_keeps_total_and_places():
         for name, place in PLACES.items():
             charged = sum(span.value for span in value.spans if (span.start, span.end) == place)
             assert charged == pytest.approx(LOSSES[name] * slope(function, name), abs=1e-5)
-        assert parse(str(expression), FAKES) == expression
 
 
-# ---- printing ----
+# ---- one tree, two texts ----
 
 
 @pytest.mark.parametrize(
-    ("text", "canonical"),
+    ("text", "same"),
     [
         ("staged+0.20*style if passed", "staged + (0.2*style if passed)"),
         ("((staged + style)) if (not (passed or runs))", "(staged + style) if not (passed or runs)"),
@@ -209,12 +209,14 @@ def test_composition_keeps_total_and_places():
         ("0.5*combined", "0.5*(0.7*binary + (0.3*style if passed))"),
         ("staged - (style - -3)/2 if passed else 0", "staged - ((style - -3)/2 if passed)"),
         ("staged if pass_rate>=.5 and (passed and runs)", "staged if pass_rate >= 0.5 and (passed and runs)"),
+        ("staged if not (passed) and runs or parses", "staged if ((not passed) and runs) or parses"),
+        ("staged if (pass_rate) > (0.5)", "staged if (pass_rate > 0.5)"),
+        ("staged if passed else style if runs else binary", "staged if passed else (style if runs else binary)"),
     ],
 )
-def test_printed_back(text, canonical):
-    """A tree whose text reads as another tree."""
-    assert str(parse(text, FAKES)) == canonical
-    assert parse(canonical, FAKES) == parse(text, FAKES)
+def test_brackets_and_blanks_that_change_nothing(text, same):
+    """A text that reads as another tree: an `if`, an `and` or an option that is bound to the wrong neighbour."""
+    assert parse(text, FAKES) == parse(same, FAKES)
 
 
 # ---- errors ----
@@ -233,47 +235,52 @@ def test_printed_back(text, canonical):
         ("style - staged/0.0000001", 9, "multiply up"),
         ("staged if passed else 1000*1000*staged*2", 23, "multiply up"),
         ("style - 1000*(staged if passed else 2000*staged)", 9, "multiply up"),
-        ("True*staged", 1, '"True" is not in the language'),
+        ("True*staged", 1, "unknown component 'True'"),
         ("'a'*staged", 1, "a string is no reward"),
         ("2j*staged", 2, "an operator is missing before j"),
         ("0x10*staged", 2, "an operator is missing before x10"),
         ("1_0*staged", 2, "an operator is missing before _0"),
-        ("01*staged", 1, "not understood"),
+        ("01*staged", 2, "an operator is missing before 1"),
         ("staged/0", 8, "division by zero"),
         ("staged/style", 8, "only a number"),
-        ("staged**2", 7, '"**" is not in the language'),
-        ("staged//2", 7, '"//" is not in the language'),
+        ("staged**2", 8, "* where a component or a number should be"),
+        ("staged//2", 8, "/ where"),
         ("optional(8)", 10, "options are given by name"),
         ("optional(normalizer=8)", 10, "it has normaliser, count, mode; did you mean normaliser?"),
         ("staged(x=8)", 8, "it has none"),
         ("optional(normaliser='a')", 21, "needs a number"),
         ("optional(normaliser=1e999)", 21, "too large"),
-        ("optional(normaliser=staged)", 21, "needs a constant"),
+        ("optional(normaliser=staged)", 21, "needs a number"),
         ("optional(count=1.5)", 16, "needs a whole number"),
         ("optional(mode=3)", 15, "needs a string"),
         ("optional(mode=-'a')", 15, "needs a string"),
         ("optional(count=1, count=2)", 19, "given twice"),
-        ("optional(1=2)", 10, "not understood"),
-        ("optional(count=1,)", 18, ") where"),
+        ("optional(1=2)", 10, "options are given by name"),
+        ("optional(count=1,)", 18, "options are given by name"),
+        ("optional(count)", 10, "options are given by name"),
+        ("optional(count=1", 9, "not closed"),
+        ("optional(count=1 mode='a')", 18, "an operator is missing before mode"),
         ("combined(x=1)", 1, "has no options"),
         ("staged.real", 7, '"." is not in the language'),
         ("staged[0]", 7, '"[" is not in the language'),
-        ("lambda: staged", 1, '"lambda" is not in the language'),
+        ("lambda: staged", 7, '":" is not in the language'),
         ("[staged for x in y]", 1, '"[" is not in the language'),
-        ("(staged for x in y)", 9, '"for" is not in the language'),
-        ("(x := staged)", 4, '":=" is not in the language'),
-        ("f'{staged}'", 2, "an operator is missing"),
+        ("(staged for x in y)", 9, "an operator is missing before for"),
+        ("(x := staged)", 4, '":" is not in the language'),
+        ("f'{staged}'", 1, "unknown component 'f'"),
+        ("staged 'a'", 8, "an operator is missing"),
         ("*staged", 1, "* where a component or a number should be"),
-        ("optional(*staged)", 10, "* where"),
-        ("staged(x=1)(y=2)", 12, "an operator is missing before ("),
-        ("pass_rate > 0.5", 1, "goes behind an if"),
+        ("optional(*staged)", 10, "options are given by name"),
+        ("optional(count=1)(mode='a')", 18, "an operator is missing before ("),
+        ("pass_rate > 0.5", 11, "goes behind an if"),
+        ("staged and style", 8, "go behind an if"),
         ("not passed", 1, "go behind an if"),
-        ("staged + not passed", 10, "not understood"),
+        ("staged + not passed", 10, "go behind an if"),
         ("passed + 1", 1, "passed is a condition; it goes behind an if"),
-        ("staged if 0 < pass_rate < 2", 27, "one comparison at a time"),
+        ("staged if pass_rate > 0 < 2", 25, "one comparison at a time"),
         ("staged if 0.5 < pass_rate", 11, "begins with a component"),
         ("staged if pass_rate > style", 23, "ends with a number"),
-        ("staged if pass_rate == 1", 21, '"==" is not in the language'),
+        ("staged if pass_rate == 1", 11, "compare it with a number"),
         ("staged if style", 11, "compare it with a number, as in style > 0.5"),
         ("staged if pased", 11, "unknown condition 'pased'"),
         ("staged if 1", 11, "no condition"),
@@ -281,10 +288,12 @@ def test_printed_back(text, canonical):
         ("if passed", 1, "if where"),
         ("staged if passed else", 22, "ends where"),
         ("staged else style", 8, "an else without if"),
-        ("0.5*style if passed + 0.4*security if passed", 36, "a second if"),
-        ("style if passed + binary", 19, "put the conditional into brackets"),
-        ("style if passed else binary + staged", 22, "behind an else stands one term"),
-        ("style if passed else binary + staged if runs", 22, "behind an else stands one term"),
+        ("0.5*style if passed + 0.4*security if passed", 21, "put the conditional into brackets"),
+        ("0.5*style if passed if runs", 21, "a second if"),
+        ("style if passed + binary", 17, "put the conditional into brackets"),
+        ("style if passed*binary", 16, "put the conditional into brackets"),
+        ("style if passed else binary + staged", 29, "put the conditional into brackets"),
+        ("style if passed else binary + staged if runs", 29, "put the conditional into brackets"),
         ("(style if passed) + stagd", 21, "unknown component"),
         ("(staged", 1, "not closed"),
         ("staged + (style*(binary)", 10, "not closed"),
@@ -294,7 +303,8 @@ def test_printed_back(text, canonical):
         ("0.5staged", 4, "an operator is missing"),
         ("staged +", 9, "ends where"),
         ("staged, style", 7, ", is for options"),
-        ("x = staged", 3, "= is for options"),
+        ("x = staged", 1, "unknown component 'x'"),
+        ("staged = x", 8, "= is for options"),
         ("staged; style", 7, '";" is not in the language'),
         ("staged # x", 8, '"#" is not in the language'),
         ("staged\n", 7, '"\\n" is not in the language'),
@@ -304,11 +314,16 @@ def test_printed_back(text, canonical):
         ("\ud800", 1, "is not in the language"),
         ("3", 1, "no component in it"),
         ("1 if passed", 1, "no component in it"),
-        ("-" * 900 + "staged", 1, "nested too deep"),
-        ("+".join(["staged"] * 100), 1, "nested too deep"),
-        ("(" * 300 + "staged" + ")" * 300, None, ""),
-        ("(" * 10_000, 1001, "too long"),
-        ("9" * 5000 + "*staged", 1001, "too long"),
+        ("-" * 900 + "staged", 62, "nested too deep"),
+        ("staged if " + "not " * 900 + "passed", None, "nested too deep"),
+        ("staged if " + "(" * 900 + "passed" + ")" * 900, None, "nested too deep"),
+        ("staged if passed else " * 900 + "style", None, "nested too deep"),
+        ("(" * 300 + "staged" + ")" * 300, None, "nested too deep"),
+        ("(" * 10_000, 62, "nested too deep"),
+        ("9" * 5000 + "*staged", 1, "too large"),
+        ("staged -> binary", 8, "-> is for the phases of a run"),
+        ("staged@0:5", 7, "@ is for the phases of a run"),
+        ("staged when x > 1", 8, "when is for the phases of a run"),
     ],
 )
 def test_bad_text_is_one_line_that_shows_the_character(text, character, reason):
@@ -323,18 +338,6 @@ def test_bad_text_is_one_line_that_shows_the_character(text, character, reason):
     if character is not None:
         assert caught.value.position == character - 1
         assert f": at character {character}: " in message
-
-
-@pytest.mark.parametrize("error", [MemoryError, RecursionError])
-def test_an_overflow_of_pythons_parser_is_bad_text(monkeypatch, error):
-    """A traceback from a Python whose parser has a smaller stack. An error of another kind must still come through."""
-
-    def overflow(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr("ast.parse", overflow)
-    with pytest.raises(ExpressionError, match="nested too deep"):
-        parse("staged", FAKES)
 
 
 OPERANDS = ["staged", "style", "unit-test", "optional(count=2)", "optional(mode='x')", "combined", "0.5", "2", "passed"]
@@ -383,12 +386,11 @@ def test_random_texts_are_read_or_refused_and_never_run(monkeypatch):
         slots = [rng.choice((OPERANDS, OPERATORS)[i % 2] if rng.random() < 0.9 else NOISE) for i in range(9)]
         text = "".join(slots[: rng.randint(1, 9)])
         try:
-            expression = parse(text, unexecuted)
+            parse(text, unexecuted)
         except ExpressionError as error:
             positions.append(error.position / max(1, len(text)))
         else:
             read += 1
-            assert parse(str(expression), unexecuted) == expression
     assert min(positions) >= 0
     assert max(positions) <= 1
     assert read > 100  # the alphabet does make sentences
@@ -413,11 +415,11 @@ def test_papers_by_hand():
         return component
 
     fakes = FAKES | {"sync": term(1.0), "lint": term(0.5), "dataflow": term(0.25), "task": term(-0.5)}
-    values = {name: evaluate(parse(name, fakes), answer()).value.value for name in PAPERS}
+    values = {name: evaluate(parse(name, fakes), answer()).value.value for name in NAMED}
     dense = 0.1 + 0.05 + 0.025 - 0.35
     by_hand = {"unit-test": 0.9, "ruff-only": 0.5, "combined": 0.78, "securecode": 0.58}
     assert values == pytest.approx(by_hand | {"dense": dense, "dense-sum": dense + 10})
-    assert [str(leaf) for leaf in components_of(parse("dense"))] == ["sync", "lint", "dataflow", "task"]
+    assert [str(leaf) for leaf in parse("dense").components] == ["sync", "lint", "dataflow", "task"]
 
 
 def test_nothing_is_paid_for_a_text_that_does_not_parse():

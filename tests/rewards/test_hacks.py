@@ -28,10 +28,10 @@ STUB = "def evaluate(*args):\n    return 0\n"
 FUNCTION = Problem("function", "", REFERENCE, TESTS, ENTRY_POINT)
 
 COMPONENTS = [name for name in expression.COMPONENTS if name != "simulator"]
-PAPERS = [name for name in expression.PAPERS if name != "dense-sum"]
+NAMED = [name for name in expression.NAMED if name != "dense-sum"]
 COMPOSED = ["0.6*staged + 0.4*security_cwe(low=0.1)", "binary * style", "staged + 0.2*style if passed"]
 OF_FINDINGS = ["style", "style_linear", "security", "security_exp", "security_cwe", "ruff-only"]
-REWARDS = COMPONENTS + PAPERS + COMPOSED
+REWARDS = COMPONENTS + NAMED + COMPOSED
 
 BASES = {
     "passing": REFERENCE,

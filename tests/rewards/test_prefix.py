@@ -14,7 +14,8 @@ from rewards.components.findings import is_payable
 from rewards.components.simulator import World
 from rewards.dense.lint import lint
 from rewards.dense.sync import sync
-from rewards.places import finding_range, line_range, line_runs, unexecuted
+from rewards.executed_lines import unexecuted
+from rewards.places import finding_range, line_range, line_runs
 from sandbox import Outcome, Stage, Verdict
 
 STUB = 'import os\n\n\ndef f(a, b):\n    """Adds."""\n'

@@ -6,8 +6,9 @@ import random
 import pytest
 
 from rewards.answer import Value
+from rewards.expression import COMPONENTS, NAMED
 from rewards.language import ExpressionError
-from rewards.schedule import RECIPES, observe, parse_schedule, phase_at, start
+from rewards.schedule import RECIPES, check, observe, parse_schedule, phase_at, start
 
 
 def anything(answer, *, mode: str = ""):
@@ -180,3 +181,26 @@ def test_recipes_need_no_metric():
     """A recipe that cannot be read with the real components."""
     for name in RECIPES:
         assert [phase.when for phase in parse_schedule(name, 100).phases] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("binary@:5 -> staged + length(buffer=73)@5:", "length: buffer 73: needs 1 to 72"),
+        ("simulator", "simulator: .* no simulator"),
+        ("0*style(normaliser=0)", "style: normaliser 0"),
+        ("security(low=2) if passed", "security: low 2"),
+        ("sync(per_token=2)", "sync: per_token 2"),
+    ],
+)
+def test_what_no_answer_can_have_shows_before_the_run(text, reason):
+    """An option that does not fit the run, in a late phase or behind a gate, and that ends it after hours."""
+    with pytest.raises(ValueError, match=f"^{reason}"):
+        check(parse_schedule(text, 10), 72)
+
+
+def test_what_a_run_has_is_enough():
+    """A component or a name that is refused though every answer of a run has what it needs."""
+    for name in (*COMPONENTS, *NAMED, *RECIPES, "length(buffer=72)"):
+        if name != "simulator":
+            check(parse_schedule(name, 10), 72)

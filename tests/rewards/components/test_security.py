@@ -10,6 +10,7 @@ from bandit.core.issue import Cwe
 from rewards.answer import Analysis, Answer, Finding
 from rewards.components.security import (
     CONFIDENCES,
+    WEAKNESSES,
     cwe_weight,
     profile,
     security,
@@ -17,7 +18,6 @@ from rewards.components.security import (
     security_exp,
     staged_value,
 )
-from rewards.components.weaknesses import WEAKNESSES
 from sandbox import Outcome, Stage
 
 ALL = [security, security_exp, security_cwe]
@@ -98,7 +98,7 @@ def test_every_weakness_of_bandit_has_a_weight():
     """A Bandit that can report a CWE which the table lacks: the first program with it would end the run."""
     reported = {number for number in vars(Cwe).values() if isinstance(number, int)} - {Cwe.NOTSET}
     assert set(WEAKNESSES) == reported
-    assert all(0 < weight <= 1 for _, weight in WEAKNESSES.values())
+    assert all(0 < weight <= 1 for weight in WEAKNESSES.values())
 
 
 @pytest.mark.parametrize(

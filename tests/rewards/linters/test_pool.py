@@ -415,8 +415,10 @@ def test_close_ends_everything():
 
 def test_a_tool_that_does_not_work_is_an_error(monkeypatch):
     """Every program counted as a crash, or as spotless, because of a misspelt rule or another version of a tool."""
-    with Analyst(select=("F", "NOPE1")) as other, pytest.raises(RuntimeError, match=r"ruff.*NOPE1"):
-        other.run([GOOD])
+    with monkeypatch.context() as misspelt:
+        misspelt.setattr(analysis, "SELECT", ("F", "NOPE1"))
+        with Analyst() as other, pytest.raises(RuntimeError, match=r"ruff.*NOPE1"):
+            other.run([GOOD])
     for arguments in ({"workers": 0}, {"cache": -1}):
         with pytest.raises(ValueError, match="at least"):
             Analyst(**arguments)
