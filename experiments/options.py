@@ -2,22 +2,14 @@
 
 import argparse
 import dataclasses
-import difflib
 import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
+from rl.options import nearest as nearest
 from rl.options import option as option
-
-EMBEDDED = "data/tiny"
-
-
-def checkpoint_path(name: str) -> Path:
-    """The directory that `--model` names; "data/tiny" is the embedded one wherever the command is started."""
-    return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def flag_of(name: str) -> str:
@@ -132,12 +124,6 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """ValueError that names what was asked, what there is, and the nearest match."""
     if value not in choices:
         raise ValueError(f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}")
-
-
-def nearest(value: str, choices: Sequence[str]) -> str:
-    """ "; did you mean ..?" or nothing."""
-    match = difflib.get_close_matches(value, choices, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
 
 
 def check_at_least(options: object, least: float, *names: str) -> None:

@@ -43,7 +43,7 @@ def use_threads(count: int, width: int) -> None:
     torch.set_num_threads(count or (1 if width <= SMALL else len(os.sched_getaffinity(0))))
 
 
-def open_asked(options: SharedOptions) -> Policy:
+def make_policy(options: SharedOptions) -> Policy:
     """The policy of the options, without weights."""
     return open_policy(
         options.model,
@@ -106,7 +106,7 @@ def fit_solutions(options: RunOptions, problems: list[Problem], policy: Policy) 
         for name in SOLUTIONS[solutions]:
             if not getattr(problem, name):
                 raise ValueError(f"--solutions {solutions}: {options.data}: task_id {problem.task_id} has no `{name}`")
-        texts = [write_answer(problem, getattr(problem, name), policy.asking) for name in SOLUTIONS[solutions]]
+        texts = [write_answer(problem, getattr(problem, name), policy.form) for name in SOLUTIONS[solutions]]
         tokens = 1 + max(len(policy.answer_ids(text)) for text in texts)
         if len(policy.prompt_ids(problem)) + tokens <= window:
             fitting.append(problem)
