@@ -75,6 +75,8 @@ def parse_all(
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         flag = unknown[0].partition("=")[0]
+        if not flag.startswith("-"):
+            fail(program, f"unexpected {flag!r}: a switch takes no value, it is --x or --no-x")
         why = explain(flag) or f"unknown option {flag!r}{nearest(flag, [flag_of(item.name) for item in known])}"
         fail(program, f"{why}; see --help for all")
     values = vars(given)
@@ -91,6 +93,8 @@ def _add(group: argparse._ArgumentGroup, item: dataclasses.Field, default: objec
     text = more["help"] + (f": {', '.join(map(str, more['choices']))}" if more["choices"] else "")
     if default not in ("", None) and not more["positional"] and more["kind"] is not bool:
         text += f" (default: {default}" + (f"; real models: {more['real']})" if more["real"] is not None else ")")
+    if more["kind"] is bool and default:
+        text += " (default: on)"
     text = text.replace("%", "%%") if show_rare or not more["rare"] else argparse.SUPPRESS
     if more["positional"]:
         group.add_argument(item.name, type=more["kind"], help=text, nargs="?" if item.default is None else None)
