@@ -102,6 +102,7 @@ class Trainer:
         """Time spent on the run so far, in all its processes."""
         return self.seconds_before + time.perf_counter() - self.started
 
+    # station 1: draw problems
     def collect(self, step: int) -> list[Rollout]:
         """The rollouts that a step learns from, problem by problem: sampled, judged and rewarded; for SFT the reference
         solutions."""
@@ -157,6 +158,7 @@ class Trainer:
         self.clock["execute"] += time.perf_counter() - sampled
         return rollouts
 
+    # station 11: write the advantage
     def log(self, batch: Batch, learned: dict[str, float]) -> None:
         """Writes a step down and moves the bar; now and then evaluates on valid and saves a checkpoint."""
         step, done = self.learner.step - 1, self.learner.step

@@ -54,6 +54,7 @@ class Options:
         kl.check(self)
 
 
+# station 8: compare the group
 def group_advantages(rewards: Tensor, scale: str = "group") -> tuple[Tensor, Tensor]:
     """A_i of every rollout and the number s_i that it was divided by: (N, G) -> (N, G), (N, 1).
 

@@ -56,6 +56,7 @@ class Options:
             raise ValueError(f"--credit {run.credit}: a sequence's ratio needs equal tokens; use --ratio-level token")
 
 
+# station 9: compute the loss
 def policy_loss(log_probs: Tensor, batch: Batch, totals: Totals, options: Options) -> tuple[Tensor, dict]:
     """-J of the rows given, as their share of the step's mean over rows. log_probs (b, T) carry the gradient."""
     advantages, mask, low, high = batch.advantages, batch.loss_mask, 1 - options.clip_low, 1 + options.clip_high

@@ -119,6 +119,7 @@ class Learner:
         bounds = _bounds(lengths, self.settings.microbatch_rows, self.settings.microbatch_tokens)
         return [batch.rows(list(rows[start:stop])) for start, stop in bounds]
 
+    # station 10: step
     def update(
         self, batch: Batch, loss: Loss, options: object, *, every_row: bool = False, target_kl: float = 0.0
     ) -> dict[str, float]:

@@ -134,6 +134,7 @@ def choose_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
+# station 2: encode the prompt
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, form: PromptFormat) -> list[int]:
     """A chat template writes all special tokens itself. A plain prompt gets the tokens that the tokenizer puts in front
     (Llama 3's beginning of sequence), but none behind it: the answer continues the text."""

@@ -49,6 +49,7 @@ class RunDirectory:
         lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         self.metrics = [json.loads(line) for line in lines]
 
+    # station 12: write the line
     def write_step(self, metrics: dict, rollouts: list[Rollout]) -> None:
         self.metrics.append(metrics)
         records = [{"step": metrics["step"], **to_record(rollout)} for rollout in rollouts]

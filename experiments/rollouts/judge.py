@@ -67,6 +67,7 @@ class JudgedBatch:
     def __exit__(self, *exception: object) -> None:
         self.stack.close()
 
+    # station 5: start the program
     def add(self, rollouts: Sequence[Rollout]) -> None:
         """Starts to execute these."""
         tasks = [make_task(self.problems[r.prompt_id], source(r), self.want_lines) for r in rollouts]
@@ -76,6 +77,7 @@ class JudgedBatch:
             self.places |= {task: (submission, index) for index, task in enumerate(fresh)}
         self.rollouts += [(rollout, self.places[task]) for rollout, task in zip(rollouts, tasks, strict=True)]
 
+    # station 6: collect the outcomes
     def finish(self) -> None:
         """Waits for all, and writes outcome, analysis and findings into the rollouts."""
         pending = self.judges.analyst.submit([source(rollout) for rollout, _ in self.rollouts])

@@ -12,6 +12,7 @@ from rl.rollout import Rollout
 CREDITS = ("uniform", "line", "executed", "dense")
 
 
+# station 7: reward
 def reward_rollouts(
     rollouts: Sequence[Rollout],
     problems: Sequence[Problem],

@@ -12,6 +12,7 @@ from rl.sample import Completion, sample
 SOLUTIONS = {"code": ("code",), "unsafe": ("unsafe",), "both": ("code", "unsafe")}  # fields of a problem
 
 
+# station 3: sample completions
 def sample_rollouts(
     policy: Policy,
     problems: Sequence[Problem],
@@ -55,6 +56,7 @@ def sample_rollouts(
     return [rollouts[row] for row in range(len(prompts) * group_size)]
 
 
+# station 4: make the record
 def make_rollout(policy: Policy, problem: Problem, index: int, completion: Completion) -> Rollout:
     """A completion as the record that walks on from here.
 
