@@ -27,7 +27,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.benchmarks.tools import BenchTable
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task
 
 PROGRAMS_PER_FAULT = 25
@@ -47,11 +47,11 @@ LIMITS = Limits(
 
 @dataclass
 class StressOptions:
-    soak: int = option(2000, "programs of the soak")
-    faults: int = option(20, "processes to kill")
-    fuzz: int = option(2000, "random and mutated programs")
-    replies: int = option(500, "malformed replies to the judge")
-    slots: int = option(2, "slots of the sandbox")
+    soak: int = option(2000, "programs of the soak", least=0)
+    faults: int = option(20, "processes to kill", least=0)
+    fuzz: int = option(2000, "random and mutated programs", least=0)
+    replies: int = option(500, "malformed replies to the judge", least=0)
+    slots: int = option(2, "slots of the sandbox", least=1)
     seed: int = option(0, "seed of all random choices")
 
 
@@ -69,8 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     with bad_input_is_one_line("stress.py"):
         if sys.platform != "linux":
             raise ValueError(f"needs Linux with /proc; this is {sys.platform}")
-        check_at_least(options, 0, "soak", "faults", "fuzz", "replies")
-        check_at_least(options, 1, "slots")
     rows = []
     for part in (soak, faults, fuzz, replies):
         name = part.__name__

@@ -28,7 +28,7 @@ from experiments.benchmarks.mutants import mutants
 from experiments.benchmarks.tools import BenchTable, describe_machine, find_python, run_in_batches, run_script
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.tasks import make_task, program_limits
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Outcome, Sandbox, Stage
 
 PARTS = ("base", "plus")
@@ -56,8 +56,8 @@ def {name}(*arguments):
 @dataclass
 class AgreementBenchOptions:
     data: str = option("", "MbppPlus.jsonl; default: the file that fetch.py has fetched")
-    slots: int = option(2, "slots of the sandbox, and processes of EvalPlus")
-    every: int = option(1, "take every Nth task only")
+    slots: int = option(2, "slots of the sandbox, and processes of EvalPlus", least=1)
+    every: int = option(1, "take every Nth task only", least=1)
     peers_python: str = option(sys.executable, "Python of the environment that EvalPlus is installed in")
 
 
@@ -103,7 +103,6 @@ class JudgedProgram:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(AgreementBenchOptions, arguments, "bench.py agreement", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py agreement"):
-        check_at_least(options, 1, "slots", "every")
         python = find_python(options.peers_python)
         version = evalplus_version(python)
         path = Path(options.data) if options.data else find("mbppplus")[0]

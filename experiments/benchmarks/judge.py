@@ -28,7 +28,7 @@ from data.sets.registry import load_problems
 from experiments.benchmarks.mutants import MISTAKES, mutants
 from experiments.benchmarks.tools import BenchTable, describe_machine, run_in_batches
 from experiments.inputs.tasks import make_task, program_limits
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Limits, Sandbox, Stage
 
 SETS = ("MBPP", "HumanEval")
@@ -43,8 +43,8 @@ MUTANT_SECONDS = 1.0  # of CPU time for all tests: a mutant that loops forever d
 @dataclass
 class JudgeBenchOptions:
     data: str = option("", "directory with both files, or one of them; default: what fetch.py has fetched")
-    slots: int = option(2, "slots of the sandbox, and processes of the plain judge")
-    every: int = option(1, "take every Nth problem only")
+    slots: int = option(2, "slots of the sandbox, and processes of the plain judge", least=1)
+    every: int = option(1, "take every Nth problem only", least=1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Mutant:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(JudgeBenchOptions, arguments, "bench.py judge", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py judge"):
-        check_at_least(options, 1, "slots", "every")
         sets = {name: problems[:: options.every] for name, problems in read_sets(options.data).items()}
     failed, seconds = judge_references(sets, options.slots)
     found = judge_mutants(plain_mutants(sets.get("MBPP", []), options.slots), options.slots)

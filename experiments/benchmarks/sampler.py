@@ -37,7 +37,7 @@ from data.sets.registry import load_problems
 from experiments.benchmarks.tools import BenchTable
 from experiments.inputs.hub import EMBEDDED, checkpoint_path, load_tokenizer
 from experiments.inputs.policy import choose_device, choose_dtype, encode_prompt
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from rl.files.weights import load_model, save_model
 from rl.model import ModelConfig, check_window, init_model
 from rl.sample import sample
@@ -54,16 +54,16 @@ SHAPES = {
 @dataclass
 class SamplerBenchOptions:
     model: str = option(EMBEDDED, "Hugging Face directory")
-    shape: str = option("", f"instead of a model: random weights in a known shape, {', '.join(SHAPES)}")
-    layers: int = option(0, "with --shape: number of layers; 0 is all")
-    prompt_tokens: int = option(128, "with --shape: tokens of the longest prompt; the shortest has half as many")
+    shape: str | None = option(None, "no model, but random weights in this shape", kind=str, choices=tuple(SHAPES))
+    layers: int = option(0, "with --shape: number of layers; 0 is all", least=0)
+    prompt_tokens: int = option(128, "with --shape: tokens of the longest prompt; the shortest has half", least=2)
     data: str = option("embedded", "problems; the prompts are those of the test split")
-    batch: int = option(128, "rows in the batch")
-    group_size: int = option(8, "rows of each prompt")
-    new_tokens: int = option(64, "tokens of every row in the fixed comparison")
-    max_new_tokens: int = option(72, "most tokens of a row in the useful comparison")
-    repeats: int = option(5, "timed repeats of each sampler")
-    threads: int = option(2, "CPU threads")
+    batch: int = option(128, "rows in the batch", least=1)
+    group_size: int = option(8, "rows of each prompt", least=1)
+    new_tokens: int = option(64, "tokens of every row in the fixed comparison", least=1)
+    max_new_tokens: int = option(72, "most tokens of a row in the useful comparison", least=1)
+    repeats: int = option(5, "timed repeats of each sampler", least=1)
+    threads: int = option(2, "CPU threads", least=1)
     device: str = option("cpu", "auto, cpu or cuda")
     dtype: str = option("", "fp32 or bf16; default fp32, and bf16 with --shape")
 
@@ -76,15 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(SamplerBenchOptions, arguments, "bench.py sampler", __doc__.splitlines()[0])
     with TemporaryDirectory() as scratch:
         with bad_input_is_one_line("bench.py sampler"):
-            check_at_least(options, 1, "batch", "group_size", "new_tokens", "max_new_tokens", "repeats", "threads")
-            check_at_least(options, 0, "layers")
-            check_at_least(options, 2, "prompt_tokens")
             if options.batch % options.group_size:
                 raise ValueError(f"--batch {options.batch}: no multiple of --group-size {options.group_size}")
             options = replace(options, dtype=options.dtype or ("bf16" if options.shape else "fp32"))
             device, dtype = choose_device(options.device), choose_dtype(options.dtype)
             if options.shape:
-                check_choice("shape", options.shape, list(SHAPES))
                 config = SHAPES[options.shape]
                 config = replace(config, num_hidden_layers=options.layers or config.num_hidden_layers)
                 directory = Path(scratch)

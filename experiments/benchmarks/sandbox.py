@@ -34,7 +34,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.attacks import Attack, attack_wins, load_attacks
 from experiments.benchmarks.peers import LOADERS
 from experiments.benchmarks.tools import BenchTable, describe_machine, find_python, run_script
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.options import bad_input_is_one_line, check_choice, option, parse
 from sandbox import Limits, Sandbox, Stage, Task
 
 WARM_UP = 10  # programs
@@ -43,10 +43,10 @@ SECTIONS = ("throughput", "scaling", "latency", "layers", "attacks")
 
 @dataclass
 class SandboxBenchOptions:
-    programs: int = option(300, "programs of each system in a round")
-    repeats: int = option(5, "rounds")
-    slots: int = option(2, "compare this many slots with one; one core for each")
-    hangs: int = option(20, "programs of each kind of hang in the latency table")
+    programs: int = option(300, "programs of each system in a round", least=1)
+    repeats: int = option(5, "rounds", least=1)
+    slots: int = option(2, "compare this many slots with one; one core for each", least=2)
+    hangs: int = option(20, "programs of each kind of hang in the latency table", least=1)
     peers_python: str = option(sys.executable, "Python of the environment that the peers are installed in")
     layers: bool = option(False, "also measure the cost of each layer")
     attacks: str = option("", "directory of attacks (tests/attacks); also run these on all systems (some minutes)")
@@ -57,8 +57,6 @@ class SandboxBenchOptions:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(SandboxBenchOptions, arguments, "bench.py sandbox", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py sandbox"):
-        check_at_least(options, 1, "programs", "repeats", "hangs")
-        check_at_least(options, 2, "slots")
         options = replace(options, peers_python=find_python(options.peers_python))
         sections, corpus = chosen_sections(options), []
         if "attacks" in sections:
