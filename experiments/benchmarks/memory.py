@@ -2,9 +2,8 @@
 
     python experiments/bench.py memory --shape qwen3-0.6b --dtype bf16 --gradient-checkpointing
 
-Only config.json of a model is read. The weights are random, no program runs, and every completion uses its whole
-budget. CUDA's allocator reports its peak. On the CPU, the bytes of all live tensors are counted at every operation;
-memory that a kernel takes and frees within one operation is not seen.
+The weights are random, no program runs, and every completion uses its whole budget. CUDA's allocator reports its peak.
+On the CPU, the bytes of all live tensors are counted after every operation, without the kernels' own scratch memory.
 """
 
 import weakref
@@ -78,7 +77,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def measure_peak(device: torch.device, known: Iterable[Tensor], work: Callable[[], object]) -> int:
-    """Most bytes at once while `work` runs. `known`: tensors that exist already."""
+    """Most bytes at once while `work` runs."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         work()

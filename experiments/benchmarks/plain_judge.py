@@ -2,13 +2,11 @@
 
 A script on the standard library alone; it shares no line with sandbox/. On stdin a JSON list of
 {"programs", "tests", "setup", "entry_point", "least_seconds"}. The first program is the reference; the others have
-max(least_seconds, 4 x its CPU time). On stdout a JSON list with a list of records for each job, one a program:
+max(least_seconds, 4 x its CPU time). On stdout, for each job, a list of records, one a program:
 {"verdicts": a word a test, "outputs": what the entry point returned in each call, "seconds": CPU time}.
 
-Words: "passed", "wrong" (an assert failed), "error" (an exception), "hang" or "crash" (the process was ended by our
-limit, or otherwise). After "hang" and "crash" no test follows.
-
-For references and their mutants only, never for what a model writes: there is no protection but resource limits.
+Words: "passed", "wrong" (an assert failed), "error" (an exception), "hang" (beyond the limit), "crash". The last two
+end the list. Never give it what a model writes: there is no protection but resource limits.
 """
 
 import collections  # noqa: F401 - MBPP's references import these; loaded once, before the forks

@@ -8,13 +8,11 @@ Four ways, in rounds that alternate between them, without cached results:
     tests     the sandbox alone
     analysis  Ruff and Bandit alone, as in training (rewards/linters/pool.py)
     both      the two side by side, as in training
-    naive     one `ruff` and one `bandit` process for each completion, one after the other, without the tests; slow,
-              so for --naive completions only
+    naive     one `ruff` and one `bandit` process for each of --naive completions, without the tests
 
-Reference solutions stand for completions: all of them parse, so no check ends early. Milliseconds are elapsed time for
-one completion, the median of the rounds. Then the share of a training step: --steps steps of the embedded default with
-the batch judged and analysed during sampling, as in run.py, alternate with as many steps without; the share is the
-additional time. Use an otherwise free machine.
+Reference solutions stand for completions. Milliseconds are elapsed time for one completion, the median of the rounds.
+Then the share of a training step: --steps steps of the embedded default with the batch judged and analysed during
+sampling, as in run.py, alternate with as many steps without. Use an otherwise free machine.
 """
 
 import json
@@ -106,8 +104,7 @@ def measure(tasks: Sequence[Task], options: RewardsBenchOptions) -> dict[str, li
 def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[float, float]:
     """Median seconds of a GSPO step of the embedded default, with and without judging and analysing the tasks.
 
-    The tasks stand for the model's own completions, so that every step judges the same programs: each completion that
-    ends submits one task.
+    Every step judges the same programs: each completion that ends submits one task.
     """
     run = RunOptions()
     policy = open_policy(EMBEDDED)

@@ -92,8 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
             ours = load_model(directory, device, dtype)
             lengths = [len(prompt) for prompt in prompts]
             check_window(ours.config, max(lengths), max(options.new_tokens, options.max_new_tokens))
-        # load_model has just read this local directory: nothing is downloaded.
-        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # nosec B615
+        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # nosec B615: local
     torch.set_num_threads(options.threads)
     what = f"{options.shape}, {ours.config.num_hidden_layers} layers, random" if options.shape else options.model
     print(f"{what} on {device.type}, {options.dtype}, {torch.get_num_threads()} threads")
@@ -117,7 +116,7 @@ def random_prompts(options: SamplerBenchOptions, vocab_size: int) -> list[list[i
 
 
 def read_prompts(options: SamplerBenchOptions, directory: Path) -> tuple[list[list[int]], int]:
-    """Prompts evenly spaced over the problems, so that all families occur; and the end-of-sequence token."""
+    """Prompts evenly spaced over the problems, and the end-of-sequence token."""
     tokenizer = load_tokenizer(directory)
     problems, count = load_problems(options.data, "test"), options.batch // options.group_size
     if len(problems) < count:

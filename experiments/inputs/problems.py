@@ -35,7 +35,7 @@ def open_problems(
     skip_broken  leave out problems whose reference fails its own tests, with a line for each; else they are an error
     cpu_seconds  the time limit of an answer; answers to problems with a slow reference get more
 
-    ValueError, one line, for all that is wrong with the set.
+    ValueError, one line, if anything is wrong with the set.
     """
     path = Path(given) if given else None
     bare = name.removesuffix(STDIN)
@@ -96,7 +96,7 @@ def lacks_outputs(name: str) -> bool:
 
 
 def shots(name: str, given: str = "") -> list[Problem]:
-    """The solved problems that a few-shot prompt shows for a set. If it names none, data/prompts.py has some."""
+    """The solved problems that the set names for few-shot prompts; data/prompts.py has others."""
     chosen = SHOTS.get(name.removesuffix(STDIN), ())
     problems = load_problems(name, "prompt", Path(given) if given else None) if chosen else []
     return [problem for problem in problems if problem.task_id in chosen]

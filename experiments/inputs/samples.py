@@ -1,10 +1,8 @@
 """Completions from a file in EvalPlus's format, in place of a model: `eval.py --samples FILE.jsonl`.
 
 One JSON object a line: {"task_id", "solution"} with a whole program, or {"task_id", "completion"} with the text that
-follows the problem's stub, as in HumanEval. A solution has precedence. Several lines of one task are its samples, in
-their order. The text is judged as it stands: as in EvalPlus, no fenced block is cut out.
-
-In the file and in the set, task_ids may have the set's prefix or not: "Mbpp/2", "2" and 2 are one problem of MBPP.
+follows the problem's stub. A solution has precedence. The lines of a task are its samples, in their order. As in
+EvalPlus, no fenced block is cut out. "Mbpp/2", "2" and 2 are one problem of MBPP.
 """
 
 from collections.abc import Collection, Sequence
