@@ -46,13 +46,12 @@ def run_program(job: dict, program: str, cpu_seconds: float) -> dict:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        status = 1
         try:
             limit_process(cpu_seconds)
             run_tests(job, program, writer)
-            status = 0
+            os._exit(0)
         finally:
-            os._exit(status)
+            os._exit(1)
     os.close(writer)
     lines, in_time = read_until_end(reader, 5 * cpu_seconds + 5)
     os.close(reader)
@@ -127,13 +126,11 @@ def write_line(writer: int, verdict: str, outputs: list[str]) -> None:
 
 def read_until_end(reader: int, seconds: float) -> tuple[list[dict], bool]:
     """The whole lines that the child wrote, and whether it ended in time."""
-    data, deadline = b"", time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
+    data, part, deadline = b"", b"none yet", time.monotonic() + seconds
+    while part and (left := deadline - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
         part = os.read(reader, 1 << 16)
         data += part
-        if not part:
-            return [json.loads(line) for line in data.split(b"\n")[:-1]], True
-    return [json.loads(line) for line in data.split(b"\n")[:-1]], False
+    return [json.loads(line) for line in data.split(b"\n")[:-1]], not part
 
 
 if __name__ == "__main__":

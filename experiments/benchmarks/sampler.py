@@ -3,21 +3,16 @@
     python experiments/bench.py sampler --model data/tiny --batch 128 --threads 2
     python experiments/bench.py sampler --shape qwen3-0.6b --layers 4 --batch 16   # random weights, bf16
 
-Two comparisons, in repeats that alternate between the samplers:
+Two comparisons of tokens per second, in repeats that alternate between the samplers:
 
-* fixed: every row gets exactly `--new-tokens` tokens; tokens per second.
-* useful: rows end at their own end-of-sequence token, or after `--max-new-tokens`. Only tokens up to this end count;
-  `generate` pads the other rows.
+* fixed: every row gets exactly `--new-tokens` tokens.
+* useful: rows end at their end-of-sequence token, or after `--max-new-tokens`. Only tokens up to this end count.
 
 Our decoders: "dynamic" has growing and shrinking shapes; "static" has fixed shapes, and replays CUDA graphs on CUDA.
-`generate` runs with left padding, KV cache, plain sampling at temperature 1 without top-k and top-p, no gradients, and
-weights in the same dtype. Threads wait as torch's default says, which is fastest for both on a free machine.
+`generate` runs with left padding, KV cache, plain sampling at temperature 1 without top-k and top-p, and no gradients.
 
-`--shape` measures a real model's speed without its weights: they are random, and so are the prompts. Such rows hardly
-ever end, so only the fixed comparison is made.
-
-Use an otherwise free machine: OpenMP's threads wait for each other in a busy loop, which becomes many times slower if
-another process uses one of the cores (experiments/__init__.py).
+`--shape` needs no weights: they are random, and so are the prompts. Such rows hardly ever end, so there is only the
+fixed comparison. Use an otherwise free machine: busy cores slow OpenMP's threads down (experiments/__init__.py).
 """
 
 import random

@@ -176,7 +176,7 @@ def sampler(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[st
 
 
 def microbatch(load: Load) -> tuple[int, int]:
-    """(prompts N, rows B) of the largest microbatch, as Learner.microbatches cuts them."""
+    """(prompts N, rows B) of the largest microbatch of Learner.microbatches."""
     rows, size = min(load.microbatch_rows, -(-load.prompts * load.group_size // load.minibatches)), load.group_size
     limit = load.microbatch_tokens or float("inf")
     while rows > 1 and rows * load.max_new_tokens + -(-rows // size) * load.prompt_tokens > limit:
@@ -203,7 +203,7 @@ def learner(config: ModelConfig, load: Load) -> dict[str, int]:
 
 
 def passes(config: ModelConfig, load: Load, prompts: int, rows: int, s: int) -> tuple[int, int]:
-    """Bytes that a forward pass keeps for its backward pass, and bytes more while the backward pass is at one block."""
+    """Bytes that a forward pass keeps for its backward pass, and bytes more for the backward pass of one block."""
     before, own = prompts * load.prompt_tokens, rows * load.max_new_tokens  # N P, B T
     seen = rows * (load.prompt_tokens + load.max_new_tokens)  # keys that the completions attend to
     layers, inner, shapes = config.num_hidden_layers, config.intermediate_size, linear_shapes(config)

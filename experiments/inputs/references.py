@@ -99,9 +99,8 @@ def run_with_bar(judge: Sandbox, tasks: Sequence[Task], what: str) -> list[Outco
 
 
 def leave_out(problems: Sequence[Kind], broken: Sequence[Broken], skip_broken: bool) -> list[Kind]:
-    """The problems that are not broken; `skip_broken` names the others on stderr (the first few of many).
-
-    ValueError for a broken problem without `skip_broken`, and if no problem is left."""
+    """The problems that are not broken. `skip_broken` names the others on stderr; without it they are a ValueError.
+    ValueError, too, if no problem is left."""
     if broken and not skip_broken:
         more = f" (and {len(broken) - 1} more problems)" if len(broken) > 1 else ""
         raise ValueError(f"{broken[0]}{more}; --skip-broken leaves such problems out")
