@@ -22,17 +22,18 @@ from tqdm import tqdm
 from data.problems import Problem
 from data.sets.registry import note
 from experiments.files import check_output, write_text
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import Policy, load_weights
 from experiments.inputs.problems import ids_of, open_problems
 from experiments.inputs.samples import read_samples
-from experiments.options import EMBEDDED, bad_input_is_one_line, flag_of, option, parse_all
+from experiments.options import bad_input_is_one_line, flag_of, option, parse_all
 from experiments.report.results import POWERS, make_results, parse_ks, to_lines
 from experiments.report.run_directory import to_record
 from experiments.report.summary import summarize_splits, to_text
 from experiments.rollouts.evaluate import evaluate, judge_samples
 from experiments.rollouts.judge import Judges, start_judges
 from experiments.settings import SharedOptions
-from experiments.setup import is_small, open_asked, open_splits, use_threads
+from experiments.setup import is_small, make_policy, open_splits, use_threads
 from rl.rollout import Rollout
 
 SHOWN = (1, 4, 16)  # the k of pass@k that are printed unless others are asked for; --json has all
@@ -94,7 +95,7 @@ def check_ks(ks: Sequence[int], samples: int, source: str) -> None:
 
 def open_policy(options: EvalOptions) -> tuple[Policy, list[Problem]]:
     """The policy with its weights, and the problems whose prompts fit."""
-    policy = open_asked(options)
+    policy = make_policy(options)
     found, _ = open_splits(options, (options.split,), policy, {options.split: options.problems})
     load_weights(policy, options.adapter, options.device, options.dtype)
     use_threads(options.threads, policy.model.config.hidden_size)

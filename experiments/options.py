@@ -2,22 +2,14 @@
 
 import argparse
 import dataclasses
-import difflib
 import math
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
+from rl.options import nearest as nearest
 from rl.options import option as option
-
-EMBEDDED = "data/tiny"
-
-
-def checkpoint_path(name: str) -> Path:
-    """The directory that `--model` names; "data/tiny" is the embedded one wherever the command is started."""
-    return Path(__file__).parent.parent / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def flag_of(name: str) -> str:
@@ -83,6 +75,8 @@ def parse_all(
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         flag = unknown[0].partition("=")[0]
+        if not flag.startswith("-"):
+            fail(program, f"unexpected {flag!r}: a switch takes no value, it is --x or --no-x")
         why = explain(flag) or f"unknown option {flag!r}{nearest(flag, [flag_of(item.name) for item in known])}"
         fail(program, f"{why}; see --help for all")
     values = vars(given)
@@ -99,6 +93,8 @@ def _add(group: argparse._ArgumentGroup, item: dataclasses.Field, default: objec
     text = more["help"] + (f": {', '.join(map(str, more['choices']))}" if more["choices"] else "")
     if default not in ("", None) and not more["positional"] and more["kind"] is not bool:
         text += f" (default: {default}" + (f"; real models: {more['real']})" if more["real"] is not None else ")")
+    if more["kind"] is bool and default:
+        text += " (default: on)"
     text = text.replace("%", "%%") if show_rare or not more["rare"] else argparse.SUPPRESS
     if more["positional"]:
         group.add_argument(item.name, type=more["kind"], help=text, nargs="?" if item.default is None else None)
@@ -132,12 +128,6 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """ValueError that names what was asked, what there is, and the nearest match."""
     if value not in choices:
         raise ValueError(f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}")
-
-
-def nearest(value: str, choices: Sequence[str]) -> str:
-    """ "; did you mean ..?" or nothing."""
-    match = difflib.get_close_matches(value, choices, n=1)
-    return f"; did you mean {match[0]}?" if match else ""
 
 
 def check_at_least(options: object, least: float, *names: str) -> None:

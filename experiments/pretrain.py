@@ -26,8 +26,9 @@ from tqdm import tqdm
 from data.embedded.corpus import write_examples
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
+from experiments.inputs.hub import EMBEDDED, checkpoint_path
 from experiments.inputs.memory import check_room
-from experiments.options import EMBEDDED, bad_input_is_one_line, checkpoint_path, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from experiments.setup import use_threads
 from rl.files.config import read_config
 from rl.files.weights import load_model, save_model

@@ -25,7 +25,7 @@ from experiments.report.summary import format_table
 from experiments.rollouts.evaluate import CHUNK
 from experiments.rollouts.judge import start_judges
 from experiments.settings import ALGORITHMS, RunOptions, from_record, read_options
-from experiments.setup import checked_directory, is_small, make_learner, open_asked, open_run_splits
+from experiments.setup import checked_directory, is_small, make_learner, make_policy, open_run_splits
 from experiments.trainer import Progress, Trainer, read_progress, run_title
 from rl.files.adapter import save_adapter
 from rl.files.checkpoint import checkpoints
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             checkpoint = next(reversed(checkpoints(directory.path)), None)
             if checkpoint is not None and not summary.get("before"):
                 raise ValueError(f"{directory.path / 'summary.json'}: before: missing, and cannot be measured any more")
-        policy = open_asked(options)
+        policy = make_policy(options)
         if options.dry_run:
             print(estimate_memory(options, policy))
             return 0

@@ -13,10 +13,11 @@ from pathlib import Path
 from data.problems import Problem
 from data.programs import read_answer
 from data.prompts import RULES
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import PROMPTS, Policy, open_policy
 from experiments.inputs.problems import read_splits
 from experiments.inputs.references import shorten
-from experiments.options import EMBEDDED, bad_input_is_one_line, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from experiments.rollouts.judge import Judges, start_judges
 from experiments.rollouts.reward import CREDITS, make_answer, reward_rollouts
 from rewards.answer import Answer, Finding
@@ -60,7 +61,7 @@ class Score:
 def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, judges: Judges) -> Score:
     """Runs, analyses and rewards one completion, as run.py does with each of its rollouts."""
     ids = policy.answer_ids(text)
-    program, prefix = read_answer(text, problem, policy.asking)
+    program, prefix = read_answer(text, problem, policy.form)
     rollout = Rollout(problem.task_id, 0, [], ids, [], "eos", text, policy.decode(ids)[1], program, prefix)
     with judges.batch([problem], want_lines=options.credit == "executed") as batch:
         batch.add([rollout])

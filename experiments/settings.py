@@ -16,9 +16,9 @@ from pathlib import Path
 
 from data.prompts import RULES
 from data.sets.registry import OWN, SOURCES, STDIN
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import DEVICES, DTYPES, PROMPTS, STOPS
 from experiments.options import (
-    EMBEDDED,
     bad_input_is_one_line,
     check_choice,
     check_fields,

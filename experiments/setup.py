@@ -16,7 +16,7 @@ from experiments.inputs.hub import find_checkpoint
 from experiments.inputs.policy import Policy, load_weights, open_policy
 from experiments.inputs.problems import fit_prompts, open_problems, shots
 from experiments.rollouts.sample import SOLUTIONS
-from experiments.settings import RunOptions, SharedOptions, lora_targets
+from experiments.settings import ALGORITHMS, RunOptions, SharedOptions, lora_targets
 from rl.critic import Critic
 from rl.files.adapter import load_adapter
 from rl.files.checkpoint import restore_checkpoint
@@ -43,7 +43,7 @@ def use_threads(count: int, width: int) -> None:
     torch.set_num_threads(count or (1 if width <= SMALL else len(os.sched_getaffinity(0))))
 
 
-def open_asked(options: SharedOptions) -> Policy:
+def make_policy(options: SharedOptions) -> Policy:
     """The policy of the options, without weights."""
     return open_policy(
         options.model,
@@ -91,7 +91,7 @@ def open_run_splits(options: RunOptions, policy: Policy) -> tuple[dict[str, list
     most = {"valid": options.eval_problems, "test": options.eval_problems}
     splits, longest = open_splits(options, ("train", "valid", "test"), policy, most)
     budget = options.max_new_tokens
-    if options.algo == "sft":
+    if not ALGORITHMS[options.algo].ON_POLICY:
         splits["train"], tokens = fit_solutions(options, splits["train"], policy)
         budget = max(budget, tokens)
     return splits, longest, budget
@@ -106,7 +106,7 @@ def fit_solutions(options: RunOptions, problems: list[Problem], policy: Policy) 
         for name in SOLUTIONS[solutions]:
             if not getattr(problem, name):
                 raise ValueError(f"--solutions {solutions}: {options.data}: task_id {problem.task_id} has no `{name}`")
-        texts = [write_answer(problem, getattr(problem, name), policy.asking) for name in SOLUTIONS[solutions]]
+        texts = [write_answer(problem, getattr(problem, name), policy.form) for name in SOLUTIONS[solutions]]
         tokens = 1 + max(len(policy.answer_ids(text)) for text in texts)
         if len(policy.prompt_ids(problem)) + tokens <= window:
             fitting.append(problem)
@@ -131,8 +131,8 @@ def make_learner(options: RunOptions, policy: Policy, checkpoint: Path | None) -
     names, given = {item.name for item in fields(Settings)}, asdict(options)
     settings = Settings(**{name: value for name, value in given.items() if name in names})
     reference, critic, critic_lr = make_reference(options, policy.model), None, 0.0
-    if options.algo == "ppo":
-        own = options.algorithm
+    own = options.algorithm
+    if hasattr(own, "critic"):
         critic = Critic(policy.model, own.critic, options.lora_rank, options.lora_alpha, options.seed)
         critic_lr = own.critic_lr
     learner = Learner(policy.model, settings, reference, critic, critic_lr)

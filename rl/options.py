@@ -1,5 +1,7 @@
 """How a command or an algorithm declares its options: a dataclass whose fields carry help, choices and range."""
 
+import difflib
+from collections.abc import Sequence
 from dataclasses import field
 
 
@@ -41,3 +43,9 @@ def option(
             "kind": kind or type(default),
         },
     )
+
+
+def nearest(value: str, choices: Sequence[str]) -> str:
+    """ "; did you mean ..?" or nothing."""
+    match = difflib.get_close_matches(value, choices, n=1)
+    return f"; did you mean {match[0]}?" if match else ""

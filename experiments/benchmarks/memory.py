@@ -19,16 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from experiments.benchmarks.sampler import SHAPES
 from experiments.benchmarks.tools import BenchTable
 from experiments.inputs import memory
+from experiments.inputs.hub import EMBEDDED, checkpoint_path
 from experiments.inputs.policy import choose_device, choose_dtype
-from experiments.options import (
-    EMBEDDED,
-    bad_input_is_one_line,
-    check_at_least,
-    check_choice,
-    checkpoint_path,
-    option,
-    parse,
-)
+from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
 from rl import gspo
 from rl.files.config import read_config
 from rl.learner import Learner, Settings

@@ -30,9 +30,10 @@ from pathlib import Path
 from data.problems import Problem
 from data.sets.registry import load_problems
 from experiments.benchmarks.tools import BenchTable, describe_machine
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import load_weights, open_policy
 from experiments.inputs.tasks import make_task
-from experiments.options import EMBEDDED, bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, check_at_least, option, parse
 from experiments.rollouts.sample import sample_rollouts
 from experiments.settings import RunOptions
 from experiments.setup import use_threads

@@ -35,17 +35,9 @@ from transformers import AutoModelForCausalLM
 from data.prompts import DOCSTRING
 from data.sets.registry import load_problems
 from experiments.benchmarks.tools import BenchTable
-from experiments.inputs.hub import load_tokenizer
+from experiments.inputs.hub import EMBEDDED, checkpoint_path, load_tokenizer
 from experiments.inputs.policy import choose_device, choose_dtype, encode_prompt
-from experiments.options import (
-    EMBEDDED,
-    bad_input_is_one_line,
-    check_at_least,
-    check_choice,
-    checkpoint_path,
-    option,
-    parse,
-)
+from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
 from rl.files.weights import load_model, save_model
 from rl.model import ModelConfig, check_window, init_model
 from rl.sample import sample

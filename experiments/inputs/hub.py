@@ -19,9 +19,10 @@ from huggingface_hub.errors import (
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, logging
 
-from experiments.options import EMBEDDED, checkpoint_path, nearest
 from rl.files.config import read_config, read_json
+from rl.options import nearest
 
+EMBEDDED = "data/tiny"
 KNOWN_MODELS = (  # suggestions if --model is misspelt
     "Qwen/Qwen3-0.6B",
     "Qwen/Qwen2.5-Coder-1.5B-Instruct",
@@ -42,6 +43,11 @@ FILES = [
 
 
 # the directory ---------------------------------------------------------------------------------------------
+
+
+def checkpoint_path(name: str) -> Path:
+    """The directory that `--model` names; "data/tiny" is the embedded one wherever the command is started."""
+    return Path(__file__).parents[2] / EMBEDDED if name == EMBEDDED else Path(name)
 
 
 def find_checkpoint(name: str) -> tuple[Path, str]:

@@ -39,7 +39,7 @@ class Policy:
 
     directory: Path  # of the checkpoint
     tokenizer: PreTrainedTokenizerBase
-    asking: PromptFormat
+    form: PromptFormat
     eos_ids: tuple[int, ...]  # tokens that end an answer
     vocabulary: list[bytes]  # the bytes of each token
     leading_spaces: int  # that the tokenizer removes from the start of a text
@@ -54,7 +54,7 @@ class Policy:
     def prompt_ids(self, problem: Problem) -> list[int]:
         """The token ids of a problem's prompt."""
         if problem.task_id not in self.encoded:
-            self.encoded[problem.task_id] = encode_prompt(self.tokenizer, problem, self.asking)
+            self.encoded[problem.task_id] = encode_prompt(self.tokenizer, problem, self.form)
         return self.encoded[problem.task_id]
 
     def answer_ids(self, text: str) -> list[int]:
@@ -85,16 +85,16 @@ def open_policy(
     tokenizer = load_tokenizer(directory)
     check_choice("extract", extract, RULES)
     check_choice("stop", stop, STOPS)
-    asking = PromptFormat(choose_style(prompt, directory, tokenizer), thinking, extract, stop == "style", tuple(shots))
-    if asking.style in CHATS:
+    form = PromptFormat(choose_style(prompt, directory, tokenizer), thinking, extract, stop == "style", tuple(shots))
+    if form.style in CHATS:
         # Fails now for a bad template, and shows whether the prompt ends within a thought.
-        text = render_chat(tokenizer, OWN_SHOTS[0], asking)
-        asking = replace(asking, in_thought=text.rstrip().endswith("<think>"))
+        text = render_chat(tokenizer, OWN_SHOTS[0], form)
+        form = replace(form, in_thought=text.rstrip().endswith("<think>"))
     elif thinking:
-        raise ValueError(f"--thinking: is for prompts through a chat template, and the style here is {asking.style}")
+        raise ValueError(f"--thinking: is for prompts through a chat template, and the style here is {form.style}")
     vocabulary = token_bytes(tokenizer, read_config(directory).vocab_size)
     eos_ids, spaces = read_eos(directory, tokenizer), leading_spaces(tokenizer)
-    return Policy(directory, tokenizer, asking, eos_ids, vocabulary, spaces, decoder=decoder)
+    return Policy(directory, tokenizer, form, eos_ids, vocabulary, spaces, decoder=decoder)
 
 
 def load_weights(policy: Policy, adapter: str, device: str, dtype: str) -> None:
@@ -135,36 +135,36 @@ def choose_dtype(name: str) -> torch.dtype:
 
 
 # station 2: encode the prompt
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> list[int]:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, problem: Problem, form: PromptFormat) -> list[int]:
     """A chat template writes all special tokens itself. A plain prompt gets the tokens that the tokenizer puts in front
     (Llama 3's beginning of sequence), but none behind it: the answer continues the text."""
-    if asking.style in CHATS:
-        return tokenizer(render_chat(tokenizer, problem, asking), add_special_tokens=False, verbose=False).input_ids
-    text = build_prompt(problem, asking)
+    if form.style in CHATS:
+        return tokenizer(render_chat(tokenizer, problem, form), add_special_tokens=False, verbose=False).input_ids
+    text = build_prompt(problem, form)
     plain = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     framed = tokenizer(text, verbose=False).input_ids
     for front in range(len(framed) - len(plain) + 1):
         if framed[front : front + len(plain)] == plain:
             return framed[:front] + plain
     raise ValueError(
-        f"--prompt {asking.style}: {tokenizer.name_or_path} gives the text other tokens when it adds special ones"
+        f"--prompt {form.style}: {tokenizer.name_or_path} gives the text other tokens when it adds special ones"
     )
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, asking: PromptFormat) -> str:
+def render_chat(tokenizer: PreTrainedTokenizerBase, problem: Problem, form: PromptFormat) -> str:
     """The prompt by the tokenizer's chat template, up to the start of the answer. ValueError if the template fails.
 
     `enable_thinking` is Qwen3's switch, `date_string` Llama 3.2's; other templates ignore them.
     """
-    messages = build_messages(problem, asking)
+    messages = build_messages(problem, form)
     try:
         return tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=True,
-            enable_thinking=asking.thinking,
+            enable_thinking=form.thinking,
             date_string=TEMPLATE_DATE,
         )
     except TEMPLATE_ERRORS as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"--prompt {asking.style}: the chat template of {tokenizer.name_or_path}: {what}") from error
+        raise ValueError(f"--prompt {form.style}: the chat template of {tokenizer.name_or_path}: {what}") from error

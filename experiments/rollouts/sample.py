@@ -63,7 +63,7 @@ def make_rollout(policy: Policy, problem: Problem, index: int, completion: Compl
     The text comes from the bytes of the sampled tokens, so each place in the text has its token.
     """
     text, ranges = policy.decode(completion.ids)
-    program, prefix = read_answer(text, problem, policy.asking)
+    program, prefix = read_answer(text, problem, policy.form)
     return Rollout(
         prompt_id=problem.task_id,
         sample=index,
@@ -84,9 +84,9 @@ def make_stop(policy: Policy, problems: Sequence[Problem]) -> Callable[[list[int
     The whole text is read only if an end mark came with the last token, so a step costs the same at any length. Mixed
     batches (with and without stub) use no early stop.
     """
-    asking = policy.asking
-    continues = {continues_stub(problem, asking) for problem in problems} == {True}
-    marks = [mark.encode() for mark in end_marks(asking, continues)]
+    form = policy.form
+    continues = {continues_stub(problem, form) for problem in problems} == {True}
+    marks = [mark.encode() for mark in end_marks(form, continues)]
     if not marks:
         return None
     longest = max(map(len, marks))
@@ -98,7 +98,7 @@ def make_stop(policy: Policy, problems: Sequence[Problem]) -> Callable[[list[int
             here -= 1
             tail = policy.vocabulary[ids[here]] + tail
         fresh = any(tail.find(mark, max(0, len(tail) - last - len(mark) + 1)) >= 0 for mark in marks)
-        return fresh and has_ended(policy.decode(ids)[0], asking, continues)
+        return fresh and has_ended(policy.decode(ids)[0], form, continues)
 
     return stop
 
@@ -108,9 +108,9 @@ def reference_rollouts(policy: Policy, problems: Sequence[Problem], solutions: s
     rollouts = []
     for problem in problems:
         for index, name in enumerate(SOLUTIONS[solutions]):
-            text = write_answer(problem, getattr(problem, name), policy.asking)
+            text = write_answer(problem, getattr(problem, name), policy.form)
             ids = policy.answer_ids(text) + [policy.eos_ids[0]]
-            program, prefix = read_answer(text, problem, policy.asking)
+            program, prefix = read_answer(text, problem, policy.form)
             rollouts.append(
                 Rollout(problem.task_id, index, policy.prompt_ids(problem), ids, [], "eos", text, [], program, prefix)
             )

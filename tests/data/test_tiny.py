@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from data.programs import extract_program
 from data.prompts import build_prompt
 from data.sets.registry import load_problems
+from experiments.inputs.hub import EMBEDDED, checkpoint_path
 from experiments.inputs.policy import load_weights, open_policy
-from experiments.options import EMBEDDED, checkpoint_path
 from rl.model import pad_right
 
 

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from data.sets.registry import SECURITY_FILE
 from experiments import pretrain
+from experiments.inputs.hub import EMBEDDED, checkpoint_path
 from experiments.inputs.policy import open_policy
-from experiments.options import EMBEDDED, checkpoint_path, parse
+from experiments.options import parse
 
 SMALL = ["--examples", "200", "--width", "64", "--layers", "1", "--vocabulary", "400", "--threads", "1"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from experiments import run, setup
 from experiments.eval import main as eval_main
-from experiments.options import checkpoint_path
+from experiments.inputs.hub import checkpoint_path
 from experiments.rollouts.sample import reference_rollouts
 from experiments.settings import RunOptions, read_options
 
@@ -273,7 +273,7 @@ def test_solutions_beyond_the_window_are_left_out_and_counted(few_problems, tmp_
 
     def opened(algo):
         options = read_options(["--algo", algo, "--data", str(path)], "", setup.is_small)
-        policy = setup.open_asked(options)
+        policy = setup.make_policy(options)
         return options, policy, *setup.open_run_splits(options, policy)
 
     options, policy, splits, prompt, answer = opened("sft")

@@ -6,8 +6,8 @@ import pytest
 
 from data.sets.registry import load_problems
 from experiments import score
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import open_policy
-from experiments.options import EMBEDDED
 from experiments.rollouts.judge import start_judges
 
 PROBLEM = load_problems("embedded", "train")[0]

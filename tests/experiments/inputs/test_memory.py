@@ -10,6 +10,7 @@ import torch
 from experiments import bench
 from experiments.benchmarks.memory import MemoryBenchOptions, measure_step
 from experiments.inputs import memory
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.memory import (
     Load,
     available_memory,
@@ -23,7 +24,6 @@ from experiments.inputs.memory import (
     read_load,
 )
 from experiments.inputs.policy import load_weights, open_policy
-from experiments.options import EMBEDDED
 from experiments.settings import read_options
 from rl.learner import Learner, Settings
 from rl.lora import TARGETS, add_lora, lora_parameters

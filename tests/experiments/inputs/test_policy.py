@@ -13,8 +13,8 @@ from data.prompts import DOCSTRING, OWN_SHOTS, PromptFormat, build_messages, bui
 from data.sets.registry import load_problems
 from experiments import score
 from experiments.inputs import policy as policies
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import load_weights, open_policy
-from experiments.options import EMBEDDED
 from experiments.report.run_directory import to_record
 from experiments.rollouts import sample as sampling
 from experiments.rollouts.judge import start_judges
@@ -105,11 +105,11 @@ def prompt_text(policy, problem):
 def test_auto(make_checkpoint, checkpoint):
     """A chat model asked as a base model, a base model through a template that it does not have, or config.json's own
     word passed over."""
-    assert load(checkpoint).asking.style == "chat"
-    assert load(make_checkpoint(template=None)).asking.style == "few-shot"
-    assert load(make_checkpoint(prompt="securecode")).asking.style == "securecode"
-    assert load(EMBEDDED).asking == DOCSTRING
-    given = load(checkpoint, prompt="docstring", extract="longest", stop="eos", shots=OWN_SHOTS[:1]).asking
+    assert load(checkpoint).form.style == "chat"
+    assert load(make_checkpoint(template=None)).form.style == "few-shot"
+    assert load(make_checkpoint(prompt="securecode")).form.style == "securecode"
+    assert load(EMBEDDED).form == DOCSTRING
+    given = load(checkpoint, prompt="docstring", extract="longest", stop="eos", shots=OWN_SHOTS[:1]).form
     assert given == PromptFormat("docstring", False, "longest", False, OWN_SHOTS[:1])
 
 
@@ -120,7 +120,7 @@ def test_chat_prompts(checkpoint):
     plain, thinking = load(checkpoint), load(checkpoint, thinking=True)
     assert prompt_text(plain, FUNCTION) == f"{asked}<think>\n\n</think>\n\n"
     assert prompt_text(thinking, FUNCTION) == asked
-    assert not plain.asking.in_thought
+    assert not plain.form.in_thought
     system = prompt_text(load(checkpoint, prompt="dense-reward"), FUNCTION)
     assert system.startswith(f"{BOS}<|im_start|>system\nYou are a helpful Python assistant.\n you follow")
 
@@ -128,7 +128,7 @@ def test_chat_prompts(checkpoint):
 def test_a_template_that_opens_the_thought(make_checkpoint):
     """A draft in the thought taken for the answer, as its opening tag stands in the prompt."""
     policy = load(make_checkpoint(TEMPLATE.replace("<think>\n\n</think>\n\n", "<think>\n")))
-    assert policy.asking.in_thought
+    assert policy.form.in_thought
     (rollout,) = reference_rollouts(policy, [FUNCTION], "code")
     assert rollout.text == f"</think>\n\n```python\n{FUNCTION.code}```"
     assert rollout.text[slice(*rollout.program[:2])] == FUNCTION.code
@@ -145,7 +145,7 @@ def test_plain_prompts(checkpoint):
     """A prompt without its beginning of sequence, or one that ends with the end of sequence."""
     for style in ("docstring", "few-shot", "securecode"):
         policy = load(checkpoint, prompt=style)
-        assert prompt_text(policy, FUNCTION) == BOS + build_prompt(FUNCTION, policy.asking)
+        assert prompt_text(policy, FUNCTION) == BOS + build_prompt(FUNCTION, policy.form)
 
 
 def test_the_embedded_models_prompts_stay():
@@ -200,11 +200,11 @@ PIECES += ["<think>", "</think>\n", "`", "\n", " "]
 
 
 @pytest.mark.parametrize(
-    "asking",
+    "form",
     [PromptFormat("chat"), PromptFormat("chat", in_thought=True), PromptFormat("few-shot"), PromptFormat("docstring")],
     ids=["chat", "thought", "few-shot", "stub"],
 )
-def test_stop_is_what_the_whole_text_says(asking):
+def test_stop_is_what_the_whole_text_says(form):
     """A mark that is cut by a token's boundary and missed, or an answer that ends a token late or early."""
     rng, ends = random.Random(2), 0
     for _ in range(100):
@@ -214,13 +214,13 @@ def test_stop_is_what_the_whole_text_says(asking):
             size = rng.choice((1, 1, 2, 3, 9))
             vocabulary.append(data[:size])
             data = data[size:]
-        policy = policies.Policy(Path(), None, asking, (), vocabulary, 0)
+        policy = policies.Policy(Path(), None, form, (), vocabulary, 0)
         ids = list(range(1, len(vocabulary)))
         ids.insert(rng.randrange(len(ids)), 0)
         stop = make_stop(policy, [COMPLETED])
         for count in range(1, len(ids) + 1):
             text, _ = decode([vocabulary[i] for i in ids[:count]])
-            expected = has_ended(text, asking, asking.style == "docstring")
+            expected = has_ended(text, form, form.style == "docstring")
             assert stop(ids[:count]) == expected, text
             ends += expected
             if expected:

@@ -7,9 +7,9 @@ import pytest
 
 from data.sets.registry import SOURCES
 from experiments.inputs import problems as problem_sets
+from experiments.inputs.hub import EMBEDDED, checkpoint_path
 from experiments.inputs.policy import open_policy
 from experiments.inputs.problems import fit_prompts, ids_of, open_problems, read_splits, shots
-from experiments.options import EMBEDDED, checkpoint_path
 
 
 def record(task_id, split="train", test="assert f(1) == 1"):
@@ -154,5 +154,5 @@ def test_the_tokenizer_opens_without_the_weights(tmp_path):
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / name).write_bytes((checkpoint_path(EMBEDDED) / name).read_bytes())
     policy = open_policy(str(tmp_path))
-    assert policy.asking.style == "docstring"
+    assert policy.form.style == "docstring"
     assert policy.tokenizer("x = 1").input_ids

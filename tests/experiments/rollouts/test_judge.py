@@ -8,8 +8,8 @@ import pytest
 from data.problems import Problem
 from data.programs import extract_program
 from data.sets.registry import load_problems
+from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import load_weights, open_policy
-from experiments.options import EMBEDDED
 from experiments.report.run_directory import to_record
 from experiments.rollouts.judge import start_judges
 from experiments.rollouts.reward import reward_rollouts
