@@ -17,7 +17,7 @@ weights in the same dtype. Threads wait as torch's default says, which is fastes
 ever end, so only the fixed comparison is made.
 
 Use an otherwise free machine: OpenMP's threads wait for each other in a busy loop, which becomes many times slower if
-another process uses one of the cores (experiments/threads.py).
+another process uses one of the cores (experiments/__init__.py).
 """
 
 import random
