@@ -217,6 +217,6 @@ def write_problems(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Writes train.jsonl, valid.jsonl and test.jsonl.")
+    parser = argparse.ArgumentParser("python -m data.embedded.generate", description="Writes the three jsonl files.")
     parser.add_argument("directory", type=Path, nargs="?", default=Path(__file__).parent)
     write_problems(parser.parse_args().directory)

@@ -5,6 +5,6 @@ from pathlib import Path
 
 from data.security.generate import write_problems
 
-parser = argparse.ArgumentParser(description="Writes security.jsonl.")
+parser = argparse.ArgumentParser(prog="python -m data.security", description="Writes security.jsonl.")
 parser.add_argument("directory", type=Path, nargs="?", default=Path(__file__).parent)
 write_problems(parser.parse_args().directory)
