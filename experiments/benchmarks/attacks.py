@@ -29,7 +29,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.tools import BenchTable, run_script
 from sandbox import Case, Stage, Task
 
-TRACES = "/tmp/attack-was-here*"  # nosec B108: the files that a successful attack leaves
+TRACES = "/tmp/attack-was-here*"  # left by successful attacks  # nosec B108
 HEADERS = ("Tries", "Family", "Mode", "Earns")
 
 FAMILIES = (

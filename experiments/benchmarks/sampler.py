@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             ours = load_model(directory, device, dtype)
             lengths = [len(prompt) for prompt in prompts]
             check_window(ours.config, max(lengths), max(options.new_tokens, options.max_new_tokens))
-        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # nosec B615: local
+        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # local  # nosec B615
     torch.set_num_threads(options.threads)
     what = f"{options.shape}, {ours.config.num_hidden_layers} layers, random" if options.shape else options.model
     print(f"{what} on {device.type}, {options.dtype}, {torch.get_num_threads()} threads")
