@@ -29,8 +29,7 @@ class Zygote:
 
     def __init__(self, settings: dict) -> None:
         self.control, theirs = socket.socketpair()
-        # Fixed addresses in the zygote, because the order of a set of objects depends on them. Some containers and
-        # other systems refuse; then only programs that look at addresses notice.
+        # Fixed addresses in the zygote, on which the order of a set of objects depends. Some systems refuse.
         with contextlib.suppress(OSError):
             kernel.call("personality", _ADDR_NO_RANDOMIZE)
         # A fixed command, this project's own script, no shell.
