@@ -80,7 +80,7 @@ class Sandbox:
             raise
 
     def run(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """All outcomes, in the order of the tasks. Equal tasks are run once and share an outcome."""
+        """All outcomes, in the order of the tasks. Equal tasks run once and share an outcome."""
         with self.submit(tasks) as submission:
             return submission.outcomes()
 
@@ -158,7 +158,7 @@ class _Entry:
 class _Keeper(threading.Thread):
     """The thread that starts, feeds, watches and replaces the slots.
 
-    It starts the judges itself, because the kernel ties their lives to the thread that started them.
+    It starts the judges itself, because the kernel ends them with the thread that started them.
     """
 
     def __init__(self, limits: Limits, settings: list[dict]) -> None:
@@ -283,9 +283,7 @@ class _Keeper(threading.Thread):
     def _hear(self, slot: "_Slot") -> None:
         try:
             messages = slot.exchange()
-        except OSError:
-            messages = None
-        if messages is None:
+        except OSError:  # the judge has hung up
             slot.end()
             return
         for message in messages:
@@ -333,8 +331,7 @@ class _Slot:
         if "LD_LIBRARY_PATH" in os.environ:  # some builds of Python do not start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         self.channel, theirs = socket.socketpair()
-        # A fixed command, this project's own script, no shell.
-        self.process = subprocess.Popen(  # nosec B603
+        self.process = subprocess.Popen(  # nosec B603: this project's own script, no shell
             command("judge"),
             stdin=theirs,
             stdout=subprocess.DEVNULL,
@@ -354,8 +351,8 @@ class _Slot:
         self.entries.append(entry)
         self.outbox += pack(dataclasses.asdict(entry.task))
 
-    def exchange(self) -> list | None:
-        """Send and receive what is possible now. Returns the messages; None when the judge has hung up."""
+    def exchange(self) -> list:
+        """Send and receive what is possible now. Returns the messages. Raises OSError when the judge has hung up."""
         with contextlib.suppress(BlockingIOError):
             while self.outbox:
                 del self.outbox[: self.channel.send(self.outbox)]
@@ -364,7 +361,7 @@ class _Slot:
         except BlockingIOError:
             return []
         if not part:
-            return None
+            raise ConnectionResetError
         self.frames.feed(part)
         return [json.loads(body) for body in iter(self.frames.next, None)]
 
@@ -394,9 +391,8 @@ def _cores(slots: int) -> list[int | None]:
 
 def _read_outcome(fields: dict) -> Outcome:
     """An Outcome from its JSON form, in which tuples are lists."""
-    tests = tuple(Verdict(**test | {"lines": _tuple(test["lines"])}) for test in fields["tests"])
-    return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests, "lines": _tuple(fields["lines"])})
-
-
-def _tuple(lines: list | None) -> tuple | None:
-    return None if lines is None else tuple(lines)
+    for record in (fields, *fields["tests"]):
+        if record["lines"] is not None:
+            record["lines"] = tuple(record["lines"])
+    tests = tuple(Verdict(**test) for test in fields["tests"])
+    return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests})

@@ -78,18 +78,15 @@ class Execution:
 
 
 class Link:
-    """The socket to one child, with the clocks of one test.
-
-    ended    None, or why the child answers no more: "timeout", "crash", "tamper"
-    timeout  None, "cpu" or "wall"
-    tamper   None, or what was wrong
-    """
+    """The socket to one child, with the clocks of one test."""
 
     def __init__(self, channel: socket.socket, limits: Limits, budget: tuple[float, float]) -> None:
         self.channel, self.limits = channel, limits
         self.frames = wire.Frames(limits.reply_bytes + _ENVELOPE_BYTES)
         self._read = wire.reader(self._remote)
-        self.ended = self.timeout = self.tamper = None
+        self.ended: str | None = None  # why the child answers no more: "timeout", "crash", "tamper"
+        self.timeout: str | None = None  # "cpu" or "wall"
+        self.tamper: str | None = None  # what was wrong
         self._raised: BaseException | None = None
         self._place: tuple[int | None, int | None] = (None, None)
         # With the first message the kernel tells the child's process id.
@@ -366,7 +363,7 @@ _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 
 
 def _memory_file(text: str = "") -> int:
-    """A new file without a name, positioned at its beginning. Returns its descriptor."""
+    """A new file without a name, at its beginning. Returns its descriptor."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("sandbox")
     else:

@@ -1,9 +1,5 @@
 """The judge of a slot: holds tests and expected values, runs test code, compares. It never runs the program.
 
-    trainer (pool.py)  --tasks-->  judge  --C, K, W (forks.py)-->  zygote  --fork-->  child
-                       <-outcomes--       <-------status---------
-                                   judge  <--------calls and replies (execution.py)--> child
-
 Test code runs here (calls.py), unchanged, with the entry point bound to a stand-in (remote.py) that asks the child. The
 replies are rebuilt from exact built-in types (wire.py) and compared here, as is the output of cases (cases.py).
 
