@@ -48,35 +48,27 @@ class Case:
 class Task:
     """One program and its tests: `tests`, or `check`, or `cases`.
 
-    program      source text; any string
-    tests        statements such as `assert f(1) == 2`; each runs and counts by itself, in order
-    check        source that defines `check(candidate)`: one test, called with the entry point
-    cases        runs of the whole program, each with its own stdin
     entry_point  name of the function or class under test. Required with `check`. Optional with `tests`: names that the
                  tests use and do not define come from the program, except Python's own (such as `sum`)
-    setup        code that the judge runs before the tests, in their namespace; its names hide the program's
     support      source that the program's process runs first: stand-ins for missing modules, put into sys.modules. The
                  program can read and change them. If it fails, error_type is "SupportError"
     tolerance    cases only: allowed difference of a number, absolute or relative to the expected one, unless both are
                  whole; 0: words must be equal
-    want_lines   report which lines of the program were executed (slower)
-    want_values  tests and check only: report what the program returned in each test (Verdict.returned)
-    cpu_seconds  this task's own Limits.test_cpu_seconds (see limits_of); 0: the Sandbox's
 
     Raises ValueError when a field has the wrong type or the parts do not fit together.
     """
 
-    program: str
-    tests: tuple[str, ...] = ()
+    program: str  # source text; any string
+    tests: tuple[str, ...] = ()  # statements such as `assert f(1) == 2`; each runs and counts by itself, in order
     entry_point: str = ""
-    setup: str = ""
-    check: str = ""
+    setup: str = ""  # code that the judge runs before the tests, in their namespace; its names hide the program's
+    check: str = ""  # source that defines `check(candidate)`: one test, called with the entry point
     support: str = ""
-    cases: tuple[Case, ...] = ()
+    cases: tuple[Case, ...] = ()  # runs of the whole program, each with its own stdin
     tolerance: float = 0.0
-    want_lines: bool = False
-    want_values: bool = False
-    cpu_seconds: float = 0.0
+    want_lines: bool = False  # report which lines of the program were executed (slower)
+    want_values: bool = False  # tests and check only: report what the program returned in each (Verdict.returned)
+    cpu_seconds: float = 0.0  # this task's own Limits.test_cpu_seconds (see limits_of); 0: the Sandbox's
 
     def __post_init__(self) -> None:
         _check_strings(self, "program", "entry_point", "setup", "check", "support")
@@ -154,19 +146,15 @@ class Verdict:
                 "crash" (the process ended in the middle); "not run" (the program ended before, or used up its time);
                 "void" (tampering)
     error_type  type name of the exception; "AssertionError" for "wrong"; "Timeout"; "Crash"; else None
-    value       for "wrong": a short repr of what the program last returned (cases: printed)
-    line        line (from 1) of the program's deepest frame at the exception; None when unknown
-    column      column (from 0, in characters) of that place; None when unknown
-    lines       executed lines of the program, with want_lines
     returned    what the program returned last, with want_values: JSON text for sandbox.read_value; None without a call
     """
 
     word: str
     error_type: str | None = None
-    value: str | None = None
-    line: int | None = None
-    column: int | None = None
-    lines: tuple[int, ...] | None = None
+    value: str | None = None  # for "wrong": a short repr of what the program last returned (cases: printed)
+    line: int | None = None  # from 1: the program's deepest frame at the exception; None when unknown
+    column: int | None = None  # from 0, in characters; None when unknown
+    lines: tuple[int, ...] | None = None  # executed lines of the program, with want_lines
     returned: str | None = None
 
 
@@ -174,43 +162,32 @@ class Verdict:
 class Outcome:
     """What one program did.
 
-    passed, total  k and T: tests passed, all tests
     error_type     None when all passed; else of the first failure: an exception's type name ("SystemExit" for sys.exit;
                    "Exception" if the name is no identifier), "AssertionError" for a wrong value, "Timeout", "Crash",
                    "EntryPointMissing" (or not callable), "OutputTruncated" (cases: at the limit of output),
                    "ReplyTooLarge" and "NotPlainData" (a value that cannot travel), "Tampering", "SupportError",
                    "JudgeTimeout", "SlotLost" (judge or zygote died at each try)
-    line, column   place of that failure in the program; None when unknown
-    timeout        the limit that ended a test first: "cpu", "wall" or "judge"; else None
-    out_of_memory  a MemoryError was raised and not caught
-    signal         name of the signal that ended the program ("SIGSEGV"), unless a limit ended it
-    exit_code      status with which the program ended itself in the middle (calls) or ended (cases)
     tamper         None, or what was wrong in a message to the judge. No honest program does this by accident: nothing
                    passes, and stage is at most RUNS
-    output         the first 2,000 bytes of stdout and stderr, decoded (cases: of the first case that failed)
-    lines          executed lines of the body and all tests, with want_lines
-    cpu_seconds    CPU time of the program's processes
-    seconds        elapsed time
-    peak_bytes     largest resident memory of the program's processes
     """
 
     stage: Stage
-    passed: int
-    total: int
+    passed: int  # k
+    total: int  # T
     error_type: str | None
-    line: int | None
+    line: int | None  # place of the first failure in the program, as in Verdict
     column: int | None
     tests: tuple[Verdict, ...]
-    timeout: str | None = None
-    out_of_memory: bool = False
-    signal: str | None = None
-    exit_code: int | None = None
+    timeout: str | None = None  # the limit that ended a test first: "cpu", "wall" or "judge"
+    out_of_memory: bool = False  # a MemoryError was raised and not caught
+    signal: str | None = None  # name of the signal that ended the program ("SIGSEGV"), unless a limit ended it
+    exit_code: int | None = None  # status with which the program ended itself in the middle (calls) or ended (cases)
     tamper: str | None = None
-    output: str = ""
-    lines: tuple[int, ...] | None = None
-    cpu_seconds: float = 0.0
-    seconds: float = 0.0
-    peak_bytes: int = 0
+    output: str = ""  # the first 2,000 bytes of stdout and stderr, decoded (cases: of the first case that failed)
+    lines: tuple[int, ...] | None = None  # executed lines of the body and all tests, with want_lines
+    cpu_seconds: float = 0.0  # of the program's processes
+    seconds: float = 0.0  # elapsed
+    peak_bytes: int = 0  # largest resident memory of the program's processes
 
     def to_dict(self) -> dict:
         """Plain data for JSON, the stage by name."""

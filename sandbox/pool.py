@@ -331,7 +331,7 @@ class _Slot:
         if "LD_LIBRARY_PATH" in os.environ:  # some builds of Python do not start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         self.channel, theirs = socket.socketpair()
-        self.process = subprocess.Popen(  # nosec B603: this project's own script, no shell
+        self.process = subprocess.Popen(  # our own script, no shell  # nosec B603
             command("judge"),
             stdin=theirs,
             stdout=subprocess.DEVNULL,

@@ -78,7 +78,7 @@ def serve(reply_cap: int, line_count: int) -> None:
 def _run_support(source: str) -> bool:
     """Run the task's stand-ins in their own namespace. If they fail, tell the judge and return False."""
     try:
-        exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # nosec B102: the task's
+        exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # the task's  # nosec B102
     except Exception:
         wire.write_frame(JUDGE_FD, ["failed", "SupportError", None, None, 1])
         return False
@@ -88,7 +88,7 @@ def _run_support(source: str) -> bool:
 def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None:
     """Run the module body. If it raises, tell the judge and return the exit status; else None."""
     try:
-        exec(code, namespace)  # nosec B102: the process is confined
+        exec(code, namespace)  # the process is confined  # nosec B102
     except BaseException as error:  # also SystemExit: the body has not run to its end
         status = _exit_status(error)
         flush()

@@ -40,16 +40,12 @@ def become(user: int) -> None:
 
 # The kernel kills this process when its parent ends. A change of user undoes this. Linux only.
 die_with_parent = kernel.prepared("prctl", kernel.PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-
 # Give up all special rights, also those in the user namespace.
 drop_capabilities = kernel.prepared("capset", _CAPABILITY_HEADER, _NO_CAPABILITIES)
-
 # Processes that a program leaves behind become children of the caller, whatever session they are in.
 take_orphans = kernel.prepared("prctl", kernel.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
 # Other processes of the same user cannot trace this one or read its memory.
 hide_memory = kernel.prepared("prctl", kernel.PR_SET_DUMPABLE, 0, 0, 0, 0)
-
 # Setuid programs give no rights. Landlock and seccomp require it.
 no_new_privileges = kernel.prepared("prctl", kernel.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 

@@ -133,7 +133,7 @@ def _attempt(code: Code, namespace: dict, child: Child) -> Verdict | None:
     if code.compiled is None:
         return Verdict("error", "InvalidTest")
     try:
-        exec(code.compiled, namespace)  # nosec B102: test code is trusted
+        exec(code.compiled, namespace)  # test code is trusted  # nosec B102
     except AssertionError:  # the test's own: a Remote never raises it
         return Verdict("wrong", "AssertionError", value=short(child.link.last_value))
     except BaseException as error:  # also Gone and exit(): they end only this test

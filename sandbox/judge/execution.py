@@ -100,8 +100,6 @@ class Link:
         self._program_cpu, self._program_until = budget[0], time.monotonic() + budget[1]
         self.begin_test()
 
-    # Clocks
-
     def begin_test(self) -> None:
         """Set the clocks of one more test: the program's, within its whole time, and the judge's (CPU time).
 
@@ -141,8 +139,6 @@ class Link:
                 raise self._time_out("wall")
             if poll.poll(1 + 1000 * (min(self._look_at, self._test_until) - now)):
                 return
-
-    # Messages
 
     def send(self, *messages: object) -> None:
         """Send frames. Raises Gone when the child does not take them in time.
@@ -247,8 +243,6 @@ class Link:
         if type(number) is not int or type(name) is not str or not (name == "" or name.isidentifier()):
             raise wire.Malformed("a handle of another form")
         return Remote(self, number, name)
-
-    # Ends, errors and values
 
     def _time_out(self, clock: str) -> Gone:
         self.timeout = clock

@@ -33,7 +33,7 @@ class Zygote:
         with contextlib.suppress(OSError):
             kernel.call("personality", _ADDR_NO_RANDOMIZE)
         arguments = command("zygote", json.dumps(settings))
-        self.process = subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.DEVNULL)  # nosec B603: our script
+        self.process = subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.DEVNULL)  # our script  # nosec B603
         theirs.close()
         self._set_deadline(_START_SECONDS)
         self.status: dict[str, str] = json.loads(self._hear())
