@@ -93,8 +93,8 @@ def _add(group: argparse._ArgumentGroup, item: dataclasses.Field, default: objec
     text = more["help"] + (f": {', '.join(map(str, more['choices']))}" if more["choices"] else "")
     if default not in ("", None) and not more["positional"] and more["kind"] is not bool:
         text += f" (default: {default}" + (f"; real models: {more['real']})" if more["real"] is not None else ")")
-    if more["kind"] is bool and default:
-        text += " (default: on)"
+    if more["kind"] is bool and (default or more["real"]):
+        text += f" (default: {'on' if default else 'off'}" + ("; real models: on)" if more["real"] else ")")
     text = text.replace("%", "%%") if show_rare or not more["rare"] else argparse.SUPPRESS
     if more["positional"]:
         group.add_argument(item.name, type=more["kind"], help=text, nargs="?" if item.default is None else None)

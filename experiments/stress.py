@@ -74,7 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
     rows = []
     for part in (soak, faults, fuzz, replies):
         name = part.__name__
-        for figure in part(options, random.Random(f"{options.seed} {name}")) if getattr(options, name) else []:
+        if not getattr(options, name):
+            continue
+        for figure in part(options, random.Random(f"{options.seed} {name}")):
             value = f"{figure.value:,.1f}" if isinstance(figure.value, float) else f"{figure.value:,}"
             bar = "" if figure.bar is None else f"{figure.bar:g}"
             missed = "MISSED" if figure.bar is not None and figure.value > figure.bar else ""

@@ -12,9 +12,9 @@ agree. Asserts are chosen greedily until every wrong body that differs on any dr
 The prompt shows the first assert and hides the others.
 """
 
+import argparse
 import copy
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -217,4 +217,6 @@ def write_problems(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_problems(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    parser = argparse.ArgumentParser("python -m data.embedded.generate", description="Writes the three jsonl files.")
+    parser.add_argument("directory", type=Path, nargs="?", default=Path(__file__).parent)
+    write_problems(parser.parse_args().directory)

@@ -1,8 +1,10 @@
 """`python -m data.security [DIRECTORY]` writes security.jsonl, by default to data/security."""
 
-import sys
+import argparse
 from pathlib import Path
 
 from data.security.generate import write_problems
 
-write_problems(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+parser = argparse.ArgumentParser(prog="python -m data.security", description="Writes security.jsonl.")
+parser.add_argument("directory", type=Path, nargs="?", default=Path(__file__).parent)
+write_problems(parser.parse_args().directory)

@@ -71,5 +71,6 @@ def check_distinct(family: SecurityFamily, records: list[dict]) -> None:
 def write_problems(directory: Path) -> None:
     """Writes security.jsonl. json.dumps escapes the characters that change the direction of text (CWE-838)."""
     path, records = directory / "security.jsonl", make_problems()
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     print(f"{path}: {len(records)} problems of {len(ALL)} families")

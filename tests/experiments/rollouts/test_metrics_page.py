@@ -9,6 +9,7 @@ from experiments import run
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 RUNS = {  # so that every metric is logged by one of them
     "sft": [],
+    "reinforce": [],
     "grpo": ["--kl-coef", "0.1", "--reward", "binary + length(buffer=10)"],
     "gspo": ["--old-log-probs", "recompute", "--importance-cap", "2"],
     "rloo": [],
