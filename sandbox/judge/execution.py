@@ -103,8 +103,8 @@ class Link:
     def begin_test(self) -> None:
         """Set the clocks of one more test: the program's, within its whole time, and the judge's (CPU time).
 
-        At the end of the judge's the kernel kills this process (SIGPROF, no handler), even inside one long instruction
-        such as building a set of colliding numbers.
+        When the judge's clock ends, the kernel kills this process (SIGPROF, no handler), even inside one long
+        instruction such as building a set of colliding numbers.
         """
         signal.setitimer(signal.ITIMER_PROF, self.limits.judge_cpu_seconds)
         self.last_value, self.has_returned, self.returned_value = None, False, False
