@@ -21,7 +21,6 @@ from experiments.options import bad_input_is_one_line, option, parse
 from experiments.rollouts.judge import Judges, start_judges
 from experiments.rollouts.reward import CREDITS, make_answer, reward_rollouts
 from rewards.answer import Answer, Finding
-from rewards.components.style import severity_of
 from rewards.language import parse as parse_reward
 from rl.rollout import Rollout
 
@@ -89,7 +88,7 @@ def to_json(found: Score) -> dict:
         "line": outcome.line,
         "findings": {
             "failed": analysis.failed,
-            "style": [asdict(finding) | {"severity": severity_of(finding.rule)} for finding in analysis.style],
+            "style": [asdict(finding) for finding in analysis.style],
             "security": [asdict(finding) for finding in analysis.security],
         },
         "program": list(found.answer.program),
@@ -112,8 +111,7 @@ def to_text(found: Score, options: ScoreOptions, colour: bool) -> str:
         for test, verdict in zip(found.problem.tests, outcome.tests, strict=True)
     ]
     findings = [
-        f"  line {found.line:<4} {found.rule:6} {found.severity or severity_of(found.rule):8}  {weakness(found):8} "
-        + found.message
+        f"  line {found.line:<4} {found.rule:6} {found.severity:8}  {weakness(found):8} " + found.message
         for found in sorted((*analysis.style, *analysis.security), key=lambda finding: finding.line)
     ]
     unit = "the share of its tokens that a test executed" if options.credit == "executed" else "its tokens summed"

@@ -18,7 +18,7 @@ class Finding:
 
     rule        "F401", "B602"; "invalid-syntax" if Ruff cannot parse
     end_line, end_column  where the place ends, the column exclusive
-    severity    Bandit's LOW, MEDIUM or HIGH; "" for Ruff, which has no grades (components/style.py has classes)
+    severity    Bandit's LOW, MEDIUM or HIGH; for Ruff the rule's class (linters/rules.py): error, bug, style, simplify
     confidence  Bandit's LOW, MEDIUM or HIGH; "" for Ruff
     cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 if there is none
     """

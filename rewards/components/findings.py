@@ -1,5 +1,7 @@
 """Shared by the components that look at findings: which programs they pay, and where they charge the loss."""
 
+from collections.abc import Callable
+
 from rewards.answer import Answer, Finding, Span, Value
 from rewards.places import finding_range
 from rewards.program import defines_entry_point
@@ -17,14 +19,18 @@ def is_payable(answer: Answer, component: str) -> bool:
     return known and defines_entry_point(answer)
 
 
-def charge(answer: Answer, value: float, weights: list[tuple[Finding, float]]) -> Value:
-    """A value below 1 whose loss lies at the findings by weight. A finding without a place is not charged.
+def charge(
+    answer: Answer, findings: tuple[Finding, ...], weigh: Callable[[Finding], float], price: Callable[..., float]
+) -> Value:
+    """price(weights of the findings), at most 1; the loss lies at the findings by weight.
 
-    Example: value 0.4 and weights 2 and 1: -0.4 at the first finding, -0.2 at the second.
+    A finding without a place is not charged. Example: weights 2 and 1, price 0.4: -0.4 at the first finding, -0.2 at
+    the second.
     """
-    total = sum(weight for _, weight in weights)
+    weights = [weigh(finding) for finding in findings]
+    value, total = price(weights), sum(weights)
     spans = []
-    for finding, weight in weights:
+    for finding, weight in zip(findings, weights, strict=True):
         place = finding_range(answer, finding)
         if weight and place is not None:
             spans.append(Span(*place, (value - 1.0) * weight / total))

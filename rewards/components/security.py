@@ -56,12 +56,12 @@ def security(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Valu
     A program that does not parse, was not analysed or does not define the entry point earns `unparsed`. The loss lies
     at the findings, by severity. ValueError for an answer without analysis, or for `low` outside [0, 1].
     """
-    return _by_severity(answer, "security", lambda v: 1.0 - min(1.0, v), low, unparsed)
+    return _priced(answer, "security", severity_weight, lambda weights: 1.0 - min(1.0, sum(weights)), low, unparsed)
 
 
 def security_exp(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Value:
     """exp(-V), in (0, 1]: each removed finding pays something. Otherwise like `security`."""
-    return _by_severity(answer, "security_exp", lambda v: math.exp(-v), low, unparsed)
+    return _priced(answer, "security_exp", severity_weight, lambda weights: math.exp(-sum(weights)), low, unparsed)
 
 
 def security_cwe(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Value:
@@ -76,11 +76,7 @@ def security_cwe(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> 
     finding pays more. (In floating point both hold for up to about 50 findings.) Example: weights 1.0 and 0.3 earn
     1 - 0.5 - 0.075 = 0.425; without the worst 0.85, without the other 0.5.
     """
-    _check(low)
-    if not is_payable(answer, "security_cwe"):
-        return Value(unparsed)
-    weights = [(finding, cwe_weight(finding, low)) for finding in answer.analysis.security]
-    return charge(answer, staged_value([weight for _, weight in weights]), weights)
+    return _priced(answer, "security_cwe", cwe_weight, staged_value, low, unparsed)
 
 
 def staged_value(weights: list[float]) -> float:
@@ -107,25 +103,16 @@ def severity_weight(finding: Finding, low: float = 0.0) -> float:
     return weights[finding.severity]
 
 
-def profile(findings: tuple[Finding, ...]) -> dict[str, int]:
-    """The number of findings of each severity (always all three) and of each CWE found, for the log.
-
-    Example: {"HIGH": 1, "MEDIUM": 0, "LOW": 0, "CWE-78": 1}.
-    """
-    counts = dict.fromkeys(("HIGH", "MEDIUM", "LOW"), 0)
-    for key in [finding.severity for finding in findings] + [f"CWE-{finding.cwe}" for finding in findings]:
-        counts[key] = counts.get(key, 0) + 1
-    return counts
-
-
-def _by_severity(answer: Answer, component: str, price: Callable[[float], float], low: float, unparsed: float) -> Value:
-    _check(low)
-    if not is_payable(answer, component):
-        return Value(unparsed)
-    weights = [(finding, severity_weight(finding, low)) for finding in answer.analysis.security]
-    return charge(answer, price(sum(weight for _, weight in weights)), weights)
-
-
-def _check(low: float) -> None:
+def _priced(
+    answer: Answer,
+    component: str,
+    weigh: Callable[[Finding, float], float],
+    price: Callable[[list[float]], float],
+    low: float,
+    unparsed: float,
+) -> Value:
     if not 0 <= low <= 1:
         raise ValueError(f"security: low {low}: a LOW finding weighs 0 to 1, as HIGH weighs 1")
+    if not is_payable(answer, component):
+        return Value(unparsed)
+    return charge(answer, answer.analysis.security, lambda finding: weigh(finding, low), price)

@@ -33,12 +33,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from rewards.answer import Analysis, Finding
+from rewards.linters.rules import SELECT, class_of
 
-# Ruff's rules, named because its defaults change: style and simple bugs of short functions. Each needs a class in
-# components/style.py. Left out on purpose: I obeys comments of isort, D and ANN ask for more than the problems do, S
-# repeats Bandit, PLR counts branches and constants, which the problems dictate, and W292 wants an empty last line,
-# where a model ends with its end of sequence.
-SELECT = ("E", "F", "W1", "W291", "W293", "W5", "W6", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
 VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg; other versions find other things
 LARGEST = 64 << 10  # bytes of UTF-8 of a program that is analysed
 
@@ -209,9 +205,9 @@ def _refuse(program: str) -> Analysis | None:
 
 
 def _findings(reply: dict) -> tuple[Finding, ...]:
-    """By line, column and rule."""
+    """By line, column and rule. A finding of Ruff, which has no grades, gets its class as severity."""
     rows = sorted(reply["findings"], key=lambda row: (row[1], row[2], row))
-    return tuple(Finding(*row) for row in rows)
+    return tuple(Finding(*row[:5], row[5] or class_of(row[0]), *row[6:]) for row in rows)
 
 
 class _Gone(Exception):
