@@ -1,11 +1,9 @@
 """Places in a program: from lines and columns to characters of the completion, and the line to blame for a failure.
 
-Python, Ruff and Bandit report lines and columns of the executed source; a Span has characters of the completion. The
-functions here return the latter. A place in the prefix is left out, as it has no character in the completion; a place
-that begins in the prefix and ends behind it is cut.
+Python, Ruff and Bandit report lines and columns of the executed source; a Span has characters of the completion. A
+place in the prefix has no character in the completion: it is left out, or cut if it ends behind the prefix.
 
-Covered: lines end only at "\\n", "\\r\\n" and "\\r", as for Python's tokenizer (str.splitlines also cuts at form feeds
-and U+2028).
+Lines end only at "\\n", "\\r\\n" and "\\r", as for Python's tokenizer (str.splitlines also cuts at form feeds).
 """
 
 import re
@@ -18,7 +16,7 @@ BLANKS = " \t\f"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 # Failures without a line to blame: a recursion, for example, ends at an arbitrary frame. RLTF (arXiv 2307.04349) calls
-# such errors global. Like RLTF we also blame no line for a wrong value.
+# such errors global, and blames no line for a wrong value either.
 _GLOBAL = {
     *("Timeout", "RecursionError", "MemoryError", "Crash", "SlotLost", "JudgeTimeout", "Tampering"),
     *("EntryPointMissing", "ReplyTooLarge", "OutputTruncated", "NotPlainData"),
@@ -48,10 +46,7 @@ def in_completion(answer: Answer, start: int, end: int) -> tuple[int, int] | Non
 
 
 def line_range(answer: Answer, line: int) -> tuple[int, int] | None:
-    """Characters of the completion for a line of the source (from 1), without indentation and line end.
-
-    None if there is no such line, or if it is in the prefix.
-    """
+    """A line of the source (from 1) without indentation and line end; None if it is missing or in the prefix."""
     lines = split_lines(answer.source)
     if not 1 <= line <= len(lines):
         return None
@@ -66,10 +61,8 @@ def line_runs(answer: Answer, chosen: set[int]) -> list[tuple[int, int, bool]]:
 
     Returns (start, end, whether chosen) in characters of the completion.
     """
-    places = [
-        (in_completion(answer, start, end), is_chosen) for start, end, is_chosen in runs_of(answer.source, chosen)
-    ]
-    return [(*place, is_chosen) for place, is_chosen in places if place is not None]
+    runs = runs_of(answer.source, chosen)
+    return [(*place, is_chosen) for start, end, is_chosen in runs if (place := in_completion(answer, start, end))]
 
 
 def runs_of(source: str, chosen: set[int]) -> list[tuple[int, int, bool]]:

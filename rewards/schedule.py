@@ -1,6 +1,6 @@
 """Rewards that change during a run: "binary@0:150 -> staged@150:", or "pass_rate -> binary when pass_rate > 0.3".
 
-"->" separates phases. There are two kinds of schedule, and a single expression is a schedule of one phase:
+"->" separates phases. A single expression is a schedule of one phase; the others are of one of two kinds:
 
     EXPRESSION@START:END       steps from START up to END, END excluded, counted from 0 or in percent of all steps
                                (@0:50%); an empty START is the first step, an empty END the last
@@ -29,8 +29,7 @@ from sandbox import Outcome, Stage, Verdict
 RECIPES = {
     # arXiv 2605.02944: pass rate for the first 256 of 768 steps, then binary.
     "two-stage": "pass_rate@0:33% -> binary@33%:",
-    # The work in progress on scheduled partial credit (doi 10.1145/3814943.3816167): from binary to partial credit. The
-    # change at half of the run is ours.
+    # doi 10.1145/3814943.3816167: from binary to partial credit. The change at half of the run is ours.
     "partial-credit": "binary@0:50% -> staged@50%:",
 }
 
@@ -85,10 +84,10 @@ def phase_at(schedule: Schedule, state: dict, step: int) -> int:
 
 
 def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, float]) -> dict:
-    """The state for the next step, after a step with these metrics; `state` itself stays as it is.
+    """The state for the next step, after a step with these metrics.
 
     A trigger counts only steps of the phase before its own, and acts once it has `over` of them. ValueError for a
-    trigger whose metric the step does not have. All later triggers are checked, so that a mistake shows at once.
+    metric that the step does not have; all later triggers are checked, so that a mistake shows at once.
     """
     later = [phase.when for phase in schedule.phases[state["phase"] + 1 :] if phase.when]
     for trigger in later:
@@ -197,8 +196,7 @@ def _read_trigger(text: str, rest: str, at: int, steps: int) -> Trigger:
 def check(schedule: Schedule, budget: int) -> None:
     """ValueError, one line, if a component cannot be evaluated in a run with `budget` tokens for an answer.
 
-    Evaluates each phase for an example that has everything that answers of a run have: for example, `simulator` needs
-    more than that, and an option may not fit the budget.
+    Evaluates an example that has what answers of a run have: `simulator` needs more, an option may not fit the budget.
     """
     values = {field.name: None for field in dataclasses.fields(Outcome)}
     known = {"stage": Stage.PASSED, "passed": 1, "total": 1, "tests": (Verdict("passed"),)}

@@ -89,9 +89,7 @@ def cwe_weight(finding: Finding, low: float = 0.0) -> float:
     if finding.confidence not in CONFIDENCES:
         raise ValueError(f"security: {finding.rule} has the confidence {finding.confidence!r}, not one of Bandit's")
     if finding.cwe not in WEAKNESSES:
-        raise ValueError(
-            f"security: no weight for CWE-{finding.cwe}; add it to WEAKNESSES in rewards/components/security.py"
-        )
+        raise ValueError(f"security: no weight for CWE-{finding.cwe}; add it to WEAKNESSES in {__name__}")
     return WEAKNESSES[finding.cwe] * severity_weight(finding, low) * CONFIDENCES[finding.confidence]
 
 
