@@ -9,6 +9,7 @@ Lines end only at "\\n", "\\r\\n" and "\\r", as for Python's tokenizer (str.spli
 import re
 from bisect import bisect_left
 from functools import lru_cache
+from itertools import pairwise
 
 from rewards.answer import Answer, Finding, Span, Value
 
@@ -68,14 +69,13 @@ def line_runs(answer: Answer, chosen: set[int]) -> list[tuple[int, int, bool]]:
 def runs_of(source: str, chosen: set[int]) -> list[tuple[int, int, bool]]:
     """`line_runs` in characters of the source."""
     runs: list[tuple[int, int, bool]] = []
-    starts = [start for start, _ in split_lines(source)] + [len(source)]
-    for line, (start, end) in enumerate(zip(starts, starts[1:], strict=False), 1):
-        if start == end:  # the empty line after the last line end
-            continue
-        run = (start, end, line in chosen)
-        if runs and runs[-1][2] == run[2]:
-            run = (runs.pop()[0], *run[1:])
-        runs.append(run)
+    starts = [start for start, _ in split_lines(source)]
+    for line, (start, end) in enumerate(pairwise([*starts, len(source)]), 1):
+        is_chosen = line in chosen
+        if runs and runs[-1][2] == is_chosen:
+            start = runs.pop()[0]
+        if start < end:  # not the empty line after the last line end
+            runs.append((start, end, is_chosen))
     return runs
 
 

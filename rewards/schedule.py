@@ -58,11 +58,8 @@ class Phase:
     when: Trigger | None
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """At least one phase. The first starts at step 0; the others all have a start or all have a trigger."""
-
-    phases: tuple[Phase, ...]
+# The first phase starts at step 0; the others all have a start or all have a trigger.
+Schedule = tuple[Phase, ...]
 
 
 # ---- during a run ----
@@ -78,9 +75,9 @@ def phase_at(schedule: Schedule, state: dict, step: int) -> int:
 
     With ranges the step alone decides, and the state never changes.
     """
-    if schedule.phases[-1].start is None:
+    if schedule[-1].start is None:
         return state["phase"]
-    return sum(phase.start <= step for phase in schedule.phases) - 1
+    return sum(phase.start <= step for phase in schedule) - 1
 
 
 def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, float]) -> dict:
@@ -89,7 +86,7 @@ def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, fl
     A trigger counts only steps of the phase before its own, and acts once it has `over` of them. ValueError for a
     metric that the step does not have; all later triggers are checked, so that a mistake shows at once.
     """
-    later = [phase.when for phase in schedule.phases[state["phase"] + 1 :] if phase.when]
+    later = [phase.when for phase in schedule[state["phase"] + 1 :] if phase.when]
     for trigger in later:
         if trigger.metric not in metrics:
             raise ValueError(f"when {trigger.metric} > {trigger.above:g}: no such metric at step {step}")
@@ -111,7 +108,6 @@ TRIGGER = re.compile(
     re.ASCII | re.VERBOSE,
 )
 
-
 MISSING = {"@": "a range of steps (@150:) is missing", "when": "a trigger (when pass_rate > 0.3) is missing"}
 
 
@@ -122,18 +118,18 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
     """
     text = RECIPES.get(text.strip(), text)
     reader = Reader(text, components)
-    phases, ranged, expected = [], False, 0  # expected: the first step without a phase
+    phases, expected = [], 0  # expected: the first step without a phase
     while not phases or reader.take("->"):
         begin = reader.at
         expression = reader.expression()
         words = text[begin : reader.at].rstrip()
         mark = "" if reader.word == "->" else reader.word
-        ranged = ranged or (mark == "@" and not phases)
-        wanted = "@" if ranged else "when" if phases else ""
-        if mark != wanted and not phases:
+        if not phases and mark == "when":
             raise reader.error("the first phase starts at step 0, not when ...")
-        if mark != wanted:
-            raise reader.error(MISSING[wanted], begin + len(words))
+        if not phases:
+            later = mark or "when"  # the mark that all later phases must have
+        elif mark != later:
+            raise reader.error(MISSING[later], begin + len(words))
         first, when, rest_at = expected, None, reader.end
         rest = text[rest_at:].partition("->")[0]
         if mark:
@@ -143,7 +139,7 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
         elif mark == "when":
             first, when = None, _read_trigger(text, rest, rest_at, steps)
         phases.append(Phase(expression, words, first, when))
-    return Schedule(tuple(phases))
+    return tuple(phases)
 
 
 def _read_range(text: str, rest: str, at: int, steps: int, expected: int) -> int:
@@ -213,5 +209,5 @@ def check(schedule: Schedule, budget: int) -> None:
         budget=budget,
         token_starts=(0,),
     )
-    for phase in schedule.phases:
+    for phase in schedule:
         evaluate(phase.expression, example)

@@ -251,10 +251,8 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def _start(self) -> None:
-        environment = {"PYTHONHASHSEED": "0"}
-        for name in ("LD_LIBRARY_PATH", "TMPDIR"):  # some builds of Python do not start without the first
-            if name in os.environ:
-                environment[name] = os.environ[name]
+        kept = ("LD_LIBRARY_PATH", "TMPDIR")  # some builds of Python do not start without the first
+        environment = {"PYTHONHASHSEED": "0"} | {name: os.environ[name] for name in kept if name in os.environ}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         # A fixed command, this project's own script, no shell.
         self.process = subprocess.Popen(  # nosec B603

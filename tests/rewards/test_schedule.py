@@ -21,7 +21,7 @@ FAKES = dict.fromkeys(("binary", "staged", "pass_rate", "style"), anything)
 def texts_by_step(text, steps):
     """The text of the phase at each step, where no metric matters."""
     schedule = parse_schedule(text, steps, FAKES)
-    return [schedule.phases[phase_at(schedule, start(), step)].text for step in range(steps)]
+    return [schedule[phase_at(schedule, start(), step)].text for step in range(steps)]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_random_texts_are_read_or_refused():
             schedule = parse_schedule(text, 10, FAKES)
         except ExpressionError:
             continue
-        lengths.add((len(schedule.phases), schedule.phases[-1].start))
-        asked = [phase.when.metric for phase in schedule.phases if phase.when]
+        lengths.add((len(schedule), schedule[-1].start))
+        asked = [phase.when.metric for phase in schedule if phase.when]
         phases, _ = run(schedule, [dict.fromkeys(asked, rng.random()) for _ in range(10)])
         assert phases[0] == 0
         assert all(later - earlier in (0, 1) for earlier, later in zip(phases, phases[1:], strict=False))
@@ -180,7 +180,7 @@ def test_random_texts_are_read_or_refused():
 def test_recipes_need_no_metric():
     """A recipe that cannot be read with the real components."""
     for name in RECIPES:
-        assert [phase.when for phase in parse_schedule(name, 100).phases] == [None, None]
+        assert [phase.when for phase in parse_schedule(name, 100)] == [None, None]
 
 
 @pytest.mark.parametrize(
