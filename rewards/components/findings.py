@@ -8,10 +8,9 @@ from rewards.program import defines_entry_point
 
 
 def is_payable(answer: Answer, component: str) -> bool:
-    """Whether the program parses, was analysed and defines what the problem asks for.
+    """Whether the program parses, has an analysis and defines the entry point: an empty text must not earn most.
 
-    Otherwise an empty text, which has no findings, would earn most. ValueError, with the component's name, if the
-    program was not analysed.
+    ValueError, with the component's name, if nobody asked for an analysis.
     """
     if answer.analysis is None:
         raise ValueError(f"{component}: the program was not analysed")
@@ -22,10 +21,9 @@ def is_payable(answer: Answer, component: str) -> bool:
 def charge(
     answer: Answer, findings: tuple[Finding, ...], weigh: Callable[[Finding], float], price: Callable[..., float]
 ) -> Value:
-    """price(weights of the findings), at most 1; the loss lies at the findings by weight.
+    """price(weights of the findings), at most 1; the loss lies at the findings with a place, by weight.
 
-    A finding without a place is not charged. Example: weights 2 and 1, price 0.4: -0.4 at the first finding, -0.2 at
-    the second.
+    Example: weights 2 and 1, price 0.4: -0.4 at the first finding, -0.2 at the second.
     """
     weights = [weigh(finding) for finding in findings]
     value, total = price(weights), sum(weights)

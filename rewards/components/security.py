@@ -6,8 +6,8 @@
     security_exp  exp(-V)         the form of its draft: never 0; one HIGH finding leaves 0.37
     security_cwe  by weakness (below)
 
-The published code pays 1.0 for a program that does not parse, as Bandit finds nothing in it: 0.4 of its reward for any
-text. Here such a program earns `unparsed`, 0 by default; `unparsed=1.0` is the published behaviour.
+The published code pays 1.0 for a program that does not parse, as Bandit finds nothing in it. Here such a program earns
+`unparsed`, 0 by default.
 
 Not covered: what Bandit does not see. It looks at names in the source, so it misses `getattr(os, "sys" + "tem")(x)`.
 """
@@ -21,8 +21,7 @@ from rewards.components.findings import charge, is_payable
 CONFIDENCES = {"HIGH": 1.0, "MEDIUM": 0.6, "LOW": 0.3}  # factor for Bandit's own confidence, in security_cwe
 
 # The weight in (0, 1] of every CWE (https://cwe.mitre.org) that Bandit 1.9.4 can report. The weights are ours: a tenth
-# of the CVSS base score that published vulnerabilities of the kind typically get, rounded to 0.05. So 0.9 and more is
-# critical (an attacker's code runs), 0.7 to 0.85 high, 0.4 to 0.65 medium, less is low.
+# of the CVSS base score that published vulnerabilities of the kind typically get, rounded to 0.05.
 WEAKNESSES: dict[int, float] = {
     20: 0.70,  # input that is not checked
     22: 0.75,  # a path that leaves its directory

@@ -1,11 +1,10 @@
 """Style: what Ruff finds, weighted by class (rewards/linters/rules.py).
 
-Skopin and Kotelnikov (arXiv 2605.30478) reward few findings, alone and under a gate of unit tests. They publish neither
-weights nor formula; classes, weights, formula and normaliser are ours. The normaliser is a constant, not the length of
-the program: empty lines would lower a share of findings per line.
+Skopin and Kotelnikov (arXiv 2605.30478) reward few findings, alone and under a gate of unit tests, but publish neither
+weights nor formula; these are ours. The normaliser is a constant: empty lines would lower findings per line.
 
-Not covered: what Ruff does not see. A name that is only defined under `if False:` counts as defined, and an import in
-`__all__` as used. Alone, the term pays a function that does nothing: so use it under a gate of unit tests.
+Not covered: what Ruff does not see (a name that is only defined under `if False:` counts as defined). Alone, the term
+pays a function that does nothing: so use it under a gate of unit tests.
 """
 
 import math

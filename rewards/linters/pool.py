@@ -197,7 +197,7 @@ def _findings(reply: dict) -> tuple[Finding, ...]:
 
 
 class _Gone(Exception):
-    """A worker that does not answer: "crash" or "timeout"."""
+    """A worker does not answer: "crash" or "timeout"."""
 
 
 class _Worker:
