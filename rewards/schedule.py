@@ -47,13 +47,11 @@ class Trigger:
 class Phase:
     """One expression for some steps.
 
-    text   the expression as written
     start  the first step; None where `when` decides
     when   what must be measured in the phase before; None where `start` decides
     """
 
     expression: Expression
-    text: str
     start: int | None
     when: Trigger | None
 
@@ -120,16 +118,14 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
     reader = Reader(text, components)
     phases, expected = [], 0  # expected: the first step without a phase
     while not phases or reader.take("->"):
-        begin = reader.at
         expression = reader.expression()
-        words = text[begin : reader.at].rstrip()
         mark = "" if reader.word == "->" else reader.word
         if not phases and mark == "when":
             raise reader.error("the first phase starts at step 0, not when ...")
         if not phases:
             later = mark or "when"  # the mark that all later phases must have
         elif mark != later:
-            raise reader.error(MISSING[later], begin + len(words))
+            raise reader.error(MISSING[later], len(text[: reader.at].rstrip()))
         first, when, rest_at = expected, None, reader.end
         rest = text[rest_at:].partition("->")[0]
         if mark:
@@ -138,7 +134,7 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
             expected = _read_range(text, rest, rest_at, steps, expected)
         elif mark == "when":
             first, when = None, _read_trigger(text, rest, rest_at, steps)
-        phases.append(Phase(expression, words, first, when))
+        phases.append(Phase(expression, first, when))
     return tuple(phases)
 
 
