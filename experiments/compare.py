@@ -1,8 +1,7 @@
 """Is one evaluation better than another on the same problems? `python experiments/compare.py A.jsonl B.jsonl`
 
-A and B are files of `eval.py --per-problem`. For each figure of both, the command prints the difference B - A with a
-paired bootstrap interval, which is narrower than the intervals of A and B suggest: it leaves out how hard a problem is
-for both. For greedy answers it also prints McNemar's test. The interval covers the choice of problems, not the sampling
+A and B are files of `eval.py --per-problem`. The command prints the difference B - A of each figure with a paired
+bootstrap interval, and McNemar's test for greedy answers. The interval covers the choice of problems, not the sampling
 of answers or the seed of a training run.
 """
 
@@ -21,8 +20,6 @@ from experiments.report.tables import align
 
 @dataclass
 class CompareOptions:
-    """Every option of compare.py."""
-
     a: str = option("", "the first file of eval.py --per-problem", positional=True)
     b: str = option("", "the second one, of the same problems", positional=True)
     k: str = option("", "the k of pass@k, with commas between them; else powers of 2")
@@ -31,14 +28,14 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of two evaluations, as shares; `low` and `high` hold 95 % of the bootstrap's differences."""
+    """A figure of two evaluations, as shares."""
 
     group: str
     figure: str
     first: float
     second: float
     difference: float  # second - first
-    low: float
+    low: float  # the bounds of the 95 % interval
     high: float
 
 
@@ -56,7 +53,7 @@ class Discordance:
 
 
 def read_pair(first: Path, second: Path) -> tuple[list[ProblemResult], list[ProblemResult]]:
-    """Two files of results, in the order of the first. ValueError, one line, if they are not of the same problems."""
+    """Two files of results, in the order of the first. ValueError if they are not of the same problems."""
     before, after = read_results(first), read_results(second)
     common = before.keys() & after.keys()
     if not common:
@@ -73,10 +70,7 @@ def read_pair(first: Path, second: Path) -> tuple[list[ProblemResult], list[Prob
 def compare_results(
     first: Sequence[ProblemResult], second: Sequence[ProblemResult], ks: Sequence[int] = POWERS
 ) -> tuple[list[Difference], list[Discordance]]:
-    """Every figure that both have, of all problems, the unseen ones and each tier. ValueError if there is none.
-
-    `first` and `second` are of the same problems in the same order.
-    """
+    """Every figure that both have, of all problems, the unseen ones and each tier. ValueError if there is none."""
     differences, discordances = [], []
     for (group, before), after in zip(groups(first, "all").items(), groups(second, "all").values(), strict=True):
         values, others = rates(before, ks), rates(after, ks)
@@ -96,16 +90,10 @@ def compare_results(
 
 def to_text(differences: Sequence[Difference], discordances: Sequence[Discordance]) -> str:
     """Two tables: figures in percent and their differences in points; then the counts of McNemar's test."""
-    rows = [
-        (
-            d.group,
-            d.figure,
-            f"{100 * d.first:5.1f} %",
-            f"{100 * d.second:5.1f} %",
-            f"{100 * d.difference:+6.1f} [{100 * d.low:+6.1f}, {100 * d.high:+6.1f}]",
-        )
-        for d in differences
-    ]
+    rows = []
+    for d in differences:
+        interval = f"{100 * d.difference:+6.1f} [{100 * d.low:+6.1f}, {100 * d.high:+6.1f}]"
+        rows.append((d.group, d.figure, f"{100 * d.first:5.1f} %", f"{100 * d.second:5.1f} %", interval))
     text = align(("split", "figure", "A", "B", "B - A, points"), rows)
     if not discordances:
         return text

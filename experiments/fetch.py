@@ -17,13 +17,8 @@ from experiments.report.tables import align
 
 @dataclass
 class FetchOptions:
-    """Every option of fetch.py."""
-
     name: str | None = option(None, f"the set: {', '.join(SOURCES)}", "what", kind=str, positional=True)
-    from_: str = option(
-        "", "take it from here: a file, a directory that holds it, or an address (of a directory: with / behind it)",
-        "what",
-    )  # fmt: skip
+    from_: str = option("", "a file, its directory, or an address (of a directory: with / behind it)", "what")
     list: bool = option(False, "only list the sets, and whether they are in the cache", "what")
     unchecked: bool = option(False, "take a file with another checksum than the known one (a newer version)", "what")
 

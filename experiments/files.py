@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a process that dies on the way leaves the file before as it was."""
+"""Files that are written whole or not at all."""
 
 import hashlib
 import json
@@ -26,8 +26,7 @@ def check_output(flag: str, path: str) -> None:
 
 
 def remember(path: Path, content: dict, what: str) -> None:
-    """Writes results to a file of the cache, with a checksum. If that fails, a line on stderr says so: the cache only
-    saves work. `what` names what has to run for these results."""
+    """Writes results of running `what` to a file of the cache, with a checksum; a failure is a line on stderr only."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps({"sha256": _checksum(content), "content": content}) + "\n")
@@ -36,7 +35,7 @@ def remember(path: Path, content: dict, what: str) -> None:
 
 
 def recall(path: Path, what: str) -> dict:
-    """What `remember` wrote to the file; {} if there is none, or if it is damaged, which a line on stderr says."""
+    """What `remember` wrote to the file; {} if there is none, or (with a line on stderr) if it is damaged."""
     if not path.is_file():
         return {}
     try:

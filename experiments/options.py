@@ -130,20 +130,6 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"--{name}: unknown {value!r}; there are {', '.join(choices)}{nearest(value, choices)}")
 
 
-def check_at_least(options: object, least: float, *names: str) -> None:
-    """ValueError for the first of the named options that is below `least`, or infinite."""
-    for name in names:
-        if not least <= getattr(options, name) < math.inf:
-            raise ValueError(f"{flag_of(name)} {getattr(options, name)}: needs at least {least}, and finite")
-
-
-def check_positive(options: object, *names: str) -> None:
-    """ValueError for the first of the named options that is not a finite number above 0."""
-    for name in names:
-        if not 0 < getattr(options, name) < math.inf:
-            raise ValueError(f"{flag_of(name)} {getattr(options, name)}: needs to be above 0 and finite")
-
-
 @contextmanager
 def bad_input_is_one_line(program: str) -> Iterator[None]:
     """Turns a ValueError inside into one line on stderr and exit status 2. For reading input only."""

@@ -1,11 +1,10 @@
 """Makes the embedded base checkpoint: `python experiments/pretrain.py` writes data/tiny/.
 
-It trains a byte-level BPE tokenizer on the corpus (data/embedded/corpus.py), then a small Qwen3-shaped decoder on the
-corpus's prompts and completions. The corpus is flawed on purpose, and so is the model. With one thread, the same seed
-gives the same files on the same machine; with more threads the last bits may differ.
+It trains a byte-level BPE tokenizer on the corpus (data/embedded/corpus.py, flawed on purpose), then a small decoder of
+Qwen3's shape. With one thread, the same seed gives the same files on the same machine.
 
-With --start and --data it trains all weights of a checkpoint on the solutions, safe and unsafe, of other problems. This
-makes the base of the security experiments:
+With --start and --data it trains all weights of a checkpoint on the solutions, safe and unsafe, of other problems. The
+base of the security experiments:
 
     python experiments/pretrain.py --start data/tiny --data security --epochs 20 --threads 1 --out security-base
 """
@@ -43,13 +42,9 @@ PIECES = r"\d| ?'| ?[A-Za-z_]+| ?[^\sA-Za-z0-9_']+|\n *|\s+"
 
 @dataclass
 class PretrainOptions:
-    """Every option of pretrain.py."""
-
     out: str = option(EMBEDDED, "directory to write")
     start: str = option("", "checkpoint to go on from, with its tokenizer; otherwise a new one")
-    data: str = option(
-        "", "learn the train problems of this source, 'security' or a file; otherwise the corpus", "corpus"
-    )
+    data: str = option("", "learn this source's train problems ('security' or a file), not the corpus", "corpus")
     epochs: int = option(1, "passes over the corpus or the problems", "corpus", least=1)
     examples: int = option(64_000, "worked examples in the corpus", "corpus", least=1)
     vocabulary: int = option(1024, "tokens of the byte-level BPE", "corpus", least=300)
@@ -83,17 +78,10 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
 def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """tokenizer.json, tokenizer_config.json and generation_config.json in Hugging Face layout."""
     tokenizer.save(str(directory / "tokenizer.json"))
-    configs = {
-        "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "eos_token": END,
-            "pad_token": END,
-            "clean_up_tokenization_spaces": False,
-            "model_max_length": 256,
-        },
-        "generation_config.json": {"eos_token_id": 0, "pad_token_id": 0, "do_sample": True, "temperature": 1.0},
-    }
-    for name, fields in configs.items():
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": END}
+    config |= {"clean_up_tokenization_spaces": False, "model_max_length": 256}
+    generation = {"eos_token_id": 0, "pad_token_id": 0, "do_sample": True, "temperature": 1.0}
+    for name, fields in (("tokenizer_config.json", config), ("generation_config.json", generation)):
         (directory / name).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
@@ -118,8 +106,7 @@ def make_batches(examples: list[tuple[list[int], list[int]]], tokens: int, rng: 
 
 
 def batch_loss(model, batch: list, prompt_weight: float) -> tuple[torch.Tensor, float]:
-    """Weighted mean of the cross-entropy, in nats a token: weight 1 for completion tokens, `prompt_weight` for prompt
-    tokens. Also returns the mean over completion tokens."""
+    """Mean cross-entropy in nats a token, prompt tokens with weight `prompt_weight`; and that of completions alone."""
     ids, lengths = pad_right([prompt + completion for prompt, completion in batch])  # (B, T), (B,)
     prompts = torch.tensor([len(prompt) for prompt, _ in batch])  # (B,)
     hidden = model(ids, lengths)[:, :-1]  # (B, T-1, D): position t predicts token t + 1
@@ -178,15 +165,13 @@ def make_model(options: PretrainOptions, texts: list[tuple[str, str]]) -> tuple[
 
 def pretrain(options: PretrainOptions, texts: list[tuple[str, str]], model: Decoder, tokenizer: Tokenizer) -> None:
     """Trains on the texts and writes the checkpoint."""
-    started = time.time()
-    end = tokenizer.token_to_id(END)
+    started, end = time.time(), tokenizer.token_to_id(END)
     prompts = [encoding.ids for encoding in tokenizer.encode_batch([prompt for prompt, _ in texts])]
     completions = [encoding.ids + [end] for encoding in tokenizer.encode_batch([completion for _, completion in texts])]
     examples = list(zip(prompts, completions, strict=True))
     for name, ids in (("prompts", prompts), ("completions", completions)):
-        lengths = [len(tokens) for tokens in ids]
-        total, most = sum(lengths), max(lengths)
-        print(f"{len(ids)} {name}: {total / 1e6:.2f} M tokens, mean {total / len(ids):.1f}, longest {most}")
+        total, longest = sum(map(len, ids)), max(map(len, ids))
+        print(f"{len(ids)} {name}: {total / 1e6:.2f} M tokens, mean {total / len(ids):.1f}, longest {longest}")
     rng = Random(options.seed)
     batches = [batch for _ in range(options.epochs) for batch in make_batches(examples, options.batch_tokens, rng)]
     train(model, batches, options)
@@ -200,10 +185,9 @@ def pretrain(options: PretrainOptions, texts: list[tuple[str, str]], model: Deco
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum with an orthogonalized update, for weight matrices (Jordan et al. 2024, "Muon").
+    """Momentum with an orthogonalized update, for weight matrices (Jordan et al. 2024, "Muon"; in torch from 2.9 on).
 
-    On 1.2 M tokens of this corpus it reached a completion loss of 0.28 nats a token, AdamW 0.36. (torch has a Muon only
-    from version 2.9 on.)
+    On 1.2 M tokens of this corpus it reached a completion loss of 0.28 nats a token, AdamW 0.36.
     """
 
     def __init__(self, parameters, momentum: float = 0.95):

@@ -1,7 +1,7 @@
 """Explains the reward of one program: `python experiments/score.py FILE.py --problem 12 --reward "binary * style"`.
 
-Shows the stage, each test, each finding, each component, and the program with the credit of its tokens in colour. FILE
-holds a completion as a model would write it: bare code, or text with a fenced block.
+Shows stage, tests, findings, components, and the program with the credit of its tokens in colour. FILE holds a
+completion as a model would write it: bare code, or text with a fenced block.
 """
 
 import json
@@ -30,8 +30,6 @@ REDS, GREENS = (52, 88, 124, 160, 196), (22, 28, 34, 40, 46)  # of the terminal'
 
 @dataclass
 class ScoreOptions:
-    """Every option of score.py."""
-
     file: str = option("", "the completion: a Python program, or text with a fenced one", "what", positional=True)
     data: str = option("embedded", "a set's name (fetch.py --list), or a JSON-lines problems file", "what")
     problem: str = option("0", "task_id of the problem that the program answers", "what")
@@ -49,8 +47,6 @@ class ScoreOptions:
 
 @dataclass
 class Score:
-    """A rewarded rollout with its problem, in the form that the two outputs need."""
-
     problem: Problem
     rollout: Rollout
     answer: Answer
@@ -73,8 +69,7 @@ def score(options: ScoreOptions, text: str, problem: Problem, policy: Policy, ju
 
 def to_json(found: Score) -> dict:
     """The same as plain data."""
-    outcome, analysis = found.answer.outcome, found.answer.analysis
-    text = found.answer.text
+    outcome, analysis, text = found.answer.outcome, found.answer.analysis, found.answer.text
     return {
         "total": found.rollout.reward,
         "components": found.rollout.components,
@@ -110,10 +105,7 @@ def to_text(found: Score, options: ScoreOptions, colour: bool) -> str:
         f"  {verdict.word:8}  {shorten(test)}" + (f"   got {verdict.value}" if verdict.value is not None else "")
         for test, verdict in zip(found.problem.tests, outcome.tests, strict=True)
     ]
-    findings = [
-        f"  line {found.line:<4} {found.rule:6} {found.severity:8}  {weakness(found):8} " + found.message
-        for found in sorted((*analysis.style, *analysis.security), key=lambda finding: finding.line)
-    ]
+    findings = [describe(finding) for finding in sorted((*analysis.style, *analysis.security), key=lambda f: f.line)]
     unit = "the share of its tokens that a test executed" if options.credit == "executed" else "its tokens summed"
     width = max(len(name) for name in found.rollout.components)
     components = [f"  {name:{width}}  {value:7.3f}" for name, value in found.rollout.components.items()]
@@ -132,18 +124,19 @@ def to_text(found: Score, options: ScoreOptions, colour: bool) -> str:
     )
 
 
-def weakness(finding: Finding) -> str:
-    return f"CWE-{finding.cwe}" if finding.cwe else ""
+def describe(finding: Finding) -> str:
+    weakness = f"CWE-{finding.cwe}" if finding.cwe else ""
+    return f"  line {finding.line:<4} {finding.rule:6} {finding.severity:8}  {weakness:8} {finding.message}"
 
 
 def program_lines(found: Score, colour: bool) -> list[str]:
-    """The completion, with line numbers of the program and what each line's tokens won or lost."""
+    """The completion, with line numbers of the program and the credit of each line's tokens."""
     text, start = found.answer.text, found.answer.program[0]
-    above = found.answer.prefix.count("\n")  # lines that are executed before the program's first
+    above = found.answer.prefix.count("\n")  # lines that run before the program's first
     shares = bool(found.rollout.token_weights)
     largest = max((abs(credit) for credit in found.credit), default=0.0)
-    lines: list[list[tuple[str, float]]] = [[]]  # of each line, the pieces of its tokens and their credit
-    counted: list[list[float]] = [[]]  # the credit of the tokens that begin on it: one may go on to the next
+    lines: list[list[tuple[str, float]]] = [[]]  # of each line: the pieces of its tokens, and their credit
+    counted: list[list[float]] = [[]]  # of each line: the credit of the tokens that begin on it
     for (first, last), credit in zip(found.rollout.token_ranges, found.credit, strict=True):
         counted[-1].append(credit)
         for index, piece in enumerate(text[first:last].split("\n")):
@@ -162,7 +155,7 @@ def program_lines(found: Score, colour: bool) -> list[str]:
 
 
 def paint(piece: str, credit: float, shares: bool, largest: float) -> str:
-    """Red where something was lost, green where won, the brighter the more; grey where no test came."""
+    """Red for a loss, green for a gain, the brighter the larger; grey for what no test executed."""
     if shares:
         return piece if credit else f"{GREY}{piece}{PLAIN}"
     if not credit:

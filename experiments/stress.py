@@ -2,15 +2,13 @@
 
     python experiments/stress.py --soak 20000 --faults 200 --fuzz 20000 --replies 5000
 
-* soak: correct, wrong, broken and hostile programs with known outcomes, in random order. Afterwards the sandbox must
-  have the same processes with as many descriptors and as much memory as before.
-* faults: 25 programs for each fault. A fault kills a judge or a zygote (the one that forks, or the one that waits
-  outside of its namespace) at a random moment. Every outcome must arrive and be right.
+* soak: programs with known outcomes. Afterwards the sandbox must have the same processes, descriptors and memory.
+* faults: kill a judge or a zygote at a random moment, once in 25 programs. Every outcome must arrive and be right.
+  No program hangs here: the sandbox would give it up after three hits.
 * fuzz: random bytes, random words of Python and mutated programs. The tests want a number that no program holds.
 * replies: programs that answer the judge themselves, with the right nonce and a mutated reply; same tests.
 
-A count of 0 skips a part. Prints one table; exit status 1 if a bar is missed. Linux only: it reads /proc. Faults use no
-programs that hang: a program that runs for a second is likely to be hit three times, and the sandbox then gives it up.
+A count of 0 skips a part. Exit status 1 if a bar is missed. Linux only: it reads /proc.
 """
 
 import contextlib
@@ -27,13 +25,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.benchmarks.tools import BenchTable
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task
 
 PROGRAMS_PER_FAULT = 25
 MEMORY_BAR_MB = 2.0
-# Time beyond its limits that a hang may take: to end one child and start the next on a busy machine.
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5.0  # beyond its limits: to end one child and start the next on a busy machine
 
 LIMITS = Limits(
     test_cpu_seconds=0.2,
@@ -47,21 +44,21 @@ LIMITS = Limits(
 
 @dataclass
 class StressOptions:
-    soak: int = option(2000, "programs of the soak")
-    faults: int = option(20, "processes to kill")
-    fuzz: int = option(2000, "random and mutated programs")
-    replies: int = option(500, "malformed replies to the judge")
-    slots: int = option(2, "slots of the sandbox")
+    soak: int = option(2000, "programs of the soak", least=0)
+    faults: int = option(20, "processes to kill", least=0)
+    fuzz: int = option(2000, "random and mutated programs", least=0)
+    replies: int = option(500, "malformed replies to the judge", least=0)
+    slots: int = option(2, "slots of the sandbox", least=1)
     seed: int = option(0, "seed of all random choices")
 
 
 @dataclass
 class Figure:
-    """One row of the table. `bar`: the largest value that is allowed, or None."""
+    """One row of the table."""
 
     name: str
     value: float
-    bar: float | None = None
+    bar: float | None = None  # the largest value that is allowed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,8 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
     with bad_input_is_one_line("stress.py"):
         if sys.platform != "linux":
             raise ValueError(f"needs Linux with /proc; this is {sys.platform}")
-        check_at_least(options, 0, "soak", "faults", "fuzz", "replies")
-        check_at_least(options, 1, "slots")
     rows = []
     for part in (soak, faults, fuzz, replies):
         name = part.__name__
@@ -90,15 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Known:
-    """A task and its outcome. Each program prints its own number, so that no two outcomes are equal.
-
-    error_types: the allowed ones, separated by spaces; "" for none.
-    """
+    """A task and its outcome. Each program prints its own number, so that no two outcomes are equal."""
 
     task: Task
     stage: Stage
     passed: int
-    error_types: str
+    error_types: str  # the allowed ones, separated by spaces; "" for none
     output: str
 
     def holds(self, outcome: Outcome) -> bool:
@@ -144,7 +136,7 @@ def known(r: random.Random, number: int, hangs: bool) -> Known:
     if hangs and r.random() < 0.005:
         return known_function(HANG, number, k, Stage.PARTIAL, 1, "Timeout")
     if r.random() < 0.1:
-        task = Task(f"{SCRIPT.replace('K', str(number))}", cases=(Case("1", str(number + 1)), Case("2", str(k))))
+        task = Task(SCRIPT.replace("K", str(number)), cases=(Case("1", str(number + 1)), Case("2", str(k))))
         return Known(task, Stage.PARTIAL, 1, "AssertionError", f"{number + 2}\n")
     (row,) = r.choices(list(PROGRAMS.values()), [weight for weight, *_ in PROGRAMS.values()])
     return known_function(row[1], number, k, *row[2:])
@@ -160,7 +152,7 @@ def known_function(source: str, number: int, k: int, stage: Stage, passed: int, 
 
 
 def children(pid: int) -> list[int]:
-    """Processes that any thread of a process has started. Those that end meanwhile do not count."""
+    """Processes that any thread of a process has started, without those that end meanwhile."""
     found = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for thread in list(Path(f"/proc/{pid}/task").iterdir()):
@@ -213,11 +205,16 @@ def judge_all(sandbox: Sandbox, tasks: list[Task], label: str, each: Callable[[i
 
 
 def count_wrong(knowns: list[Known], outcomes: dict[int, Outcome]) -> int:
-    """How many outcomes are not the known ones. Prints the first few."""
+    """How many outcomes are not the known ones."""
     bad = [index for index, outcome in outcomes.items() if not knowns[index].holds(outcome)]
-    for index in bad[:5]:
-        print(f"not as expected: {knowns[index].task.program!r}\n    {outcomes[index]}", file=sys.stderr)
+    show("not as expected", [f"{knowns[index].task.program!r}\n    {outcomes[index]}" for index in bad])
     return len(bad)
+
+
+def show(what: str, texts: list[str]) -> None:
+    """The first few on stderr."""
+    for text in texts[:5]:
+        print(f"{what}: {text}", file=sys.stderr)
 
 
 # The parts ---------------------------------------------------------------------------------------------------------
@@ -279,18 +276,16 @@ def faults(options: StressOptions, r: random.Random) -> list[Figure]:
 
 
 def kill_one(sandbox: Sandbox, r: random.Random) -> str:
-    """Kill a judge or zygote of a running slot; returns which. Waits until a slot runs."""
+    """Kill a judge, or a zygote (the one that forks, or the one that waits outside of its namespace); returns which."""
     while True:
         slot, depth = r.choice(sandbox._keeper.slots), r.randrange(3)
         process = slot.process
-        if process is None or slot.status is None:
+        if process is None or slot.status is None:  # not running yet
             time.sleep(0.001)
             continue
-        chain = [process.pid, *descendants(process.pid)][: depth + 1]
-        if len(chain) == depth + 1:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended: take another
-                os.kill(chain[-1], signal.SIGKILL)
-                return ("judge", "waiting zygote", "forking zygote")[depth]
+        with contextlib.suppress(IndexError, ProcessLookupError):  # it has just ended: take another
+            os.kill([process.pid, *descendants(process.pid)][depth], signal.SIGKILL)
+            return ("judge", "waiting zygote", "forking zygote")[depth]
 
 
 def fuzz(options: StressOptions, r: random.Random) -> list[Figure]:
@@ -315,16 +310,15 @@ def judge_unknowing(part: str, options: StressOptions, programs: list[str]) -> l
     found = outcomes.values()
     won = [index for index, outcome in outcomes.items() if outcome.passed]
     lost = [index for index, outcome in outcomes.items() if outcome.error_type == "SlotLost"]
-    for what, indices in (("passed", won), ("killed its slot", lost)):
-        for index in indices[:5]:
-            print(f"{what}: {programs[index]!r}", file=sys.stderr)
+    show("passed", [repr(programs[index]) for index in won])
+    show("killed its slot", [repr(programs[index]) for index in lost])
     return [
         Figure("programs", len(programs)),
         Figure("programs/s", len(programs) / seconds),
+        Figure("results lost", len(programs) - len(outcomes), 0),
         Figure("that compile", sum(outcome.stage > Stage.SYNTAX_ERROR for outcome in found)),
         Figure("that return something", sum(outcome.stage >= Stage.OUTPUT for outcome in found)),
         Figure("tampering noticed", sum(outcome.tamper is not None for outcome in found)),
-        Figure("results lost", len(programs) - len(outcomes), 0),
         Figure("judges or zygotes crashed", len(lost) + len(set(before) ^ set(after)), 0),
         Figure("judge out of time", sum(outcome.timeout == "judge" for outcome in found), 0),
         Figure("hangs beyond the limits", sum(outcome.seconds > longest for outcome in found), 0),
@@ -379,10 +373,9 @@ _REPLY_WORDS = '{ } [ ] , : " \\ null true NaN -1 1e999 "NONCE" "value" "stop" {
 
 def random_program(r: random.Random) -> str:
     """Random bytes, random words, or (mostly) a program with small changes."""
-    kind = r.randrange(8)
+    kind, words = r.randrange(8), _WORDS.split()
     if kind == 0:
         return r.randbytes(r.randrange(1, 200)).decode(r.choice(("latin-1", "ascii")), "surrogateescape")
-    words = _WORDS.split()
     if kind == 1:
         return "".join(r.choice(words) + r.choice((" ", " ", "\n", "\n    ")) for _ in range(r.randrange(1, 60)))
     speaker = SPEAKER.replace("REPLY", repr(r.choice(REPLIES)))
@@ -393,34 +386,22 @@ def random_program(r: random.Random) -> str:
 def mutate(r: random.Random, text: str, words: list[str]) -> str:
     """The text with one to four small changes, so that some results still mean something."""
     for _ in range(r.choice((1, 1, 1, 2, 4))):
-        text = r.choice((_change_characters, _change_word, _change_line))(r, text, words)
+        change, parts, lines = r.randrange(3), re.split(r"(\w+)", text), text.split("\n")
+        if change == 0:  # remove, replace, insert or repeat some characters
+            start = r.randrange(len(text) + 1)
+            end = min(len(text), start + r.choice((1, 3, 20)))
+            character = chr(r.choice((r.randrange(128), r.randrange(0x110000))))
+            middle = r.choice(("", character, r.choice(words) + text[start:end], text[start:end] * r.choice((2, 50))))
+            text = text[:start] + middle + text[end:]
+        elif change == 1 and len(parts) > 1:  # replace a word (odd indices) by another of the text or of the list
+            parts[r.randrange(1, len(parts), 2)] = r.choice((r.choice(parts[1::2]), r.choice(words)))
+            text = "".join(parts)
+        elif change == 2:  # remove, double, indent or move a line
+            line = lines.pop(r.randrange(len(lines)))
+            for new in r.choice(([], [line, line], ["    " + line], [line])):
+                lines.insert(r.randrange(len(lines) + 1), new)
+            text = "\n".join(lines)
     return text
-
-
-def _change_characters(r: random.Random, text: str, words: list[str]) -> str:
-    """Remove, replace, insert or repeat some characters."""
-    start = r.randrange(len(text) + 1)
-    end = min(len(text), start + r.choice((1, 3, 20)))
-    character = chr(r.choice((r.randrange(128), r.randrange(0x110000))))
-    middle = r.choice(("", character, r.choice(words) + text[start:end], text[start:end] * r.choice((2, 50))))
-    return text[:start] + middle + text[end:]
-
-
-def _change_word(r: random.Random, text: str, words: list[str]) -> str:
-    """Replace a word by another of the text or of the list."""
-    parts = re.split(r"(\w+)", text)  # words have odd indices
-    if len(parts) > 1:
-        parts[r.randrange(1, len(parts), 2)] = r.choice((r.choice(parts[1::2]), r.choice(words)))
-    return "".join(parts)
-
-
-def _change_line(r: random.Random, text: str, words: list[str]) -> str:
-    """Remove, double, indent or move a line."""
-    lines = text.split("\n")
-    line = lines.pop(r.randrange(len(lines)))
-    for new in r.choice(([], [line, line], ["    " + line], [line])):
-        lines.insert(r.randrange(len(lines) + 1), new)
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

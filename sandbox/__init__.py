@@ -1,4 +1,4 @@
-"""Runs untrusted programs against tests and says how far each came.
+"""Runs untrusted programs against tests and reports how far each came.
 
     trainer (pool.py)  --tasks-->    judge (judge/)  --fork a child-->  zygote (child/zygote.py, confine/)
                        <-outcomes--     |    ^                             |
@@ -12,8 +12,7 @@
             print(outcome.stage.name, outcome.passed, outcome.total)
 
 Trust: the judge holds the tests and compares; the child holds the program and answers calls; the zygote holds neither.
-A test passes only by a value that the judge has compared itself. Each file lists what it covers and what it does not.
-Standard library only; never torch. More in docs/sandbox.md.
+A test passes only by a value that the judge has compared itself. Standard library only. More in docs/sandbox.md.
 """
 
 from sandbox.outcome import Case, Limits, Outcome, Stage, Task, Verdict

@@ -10,9 +10,9 @@ A line of IN.jsonl ("-" is stdin) is one of
     {"id": 3, "program": "...", "cases": [{"stdin": "1\\n", "stdout": "2\\n"}], "tolerance": 1e-6}
 
 Optional: "setup"; with tests "entry_point"; "support" (source that runs before the program); "want_lines" (true: report
-executed lines); "want_values" (true: report what is returned); "cpu_seconds" (instead of --test-cpu-seconds).
+executed lines); "want_values" (true: report returned values); "cpu_seconds" (instead of --test-cpu-seconds).
 Answers come in the same order: the id and the fields of sandbox.Outcome. The answer to an invalid line is
-{"id": ..., "line_number": n, "error": "..."}; the other lines are judged, and the exit status is 1.
+{"id": ..., "line_number": n, "error": "..."}, and the exit status is then 1.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def judge_file(sandbox: Sandbox, file: TextIO) -> int:
-    """Judge each line and print an answer to each, in order. Returns the exit status."""
+    """Answer each line, in order. Returns the exit status."""
     began = time.monotonic()
     lines = [read_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
     tasks = [item for _, item in lines if isinstance(item, Task)]
@@ -138,17 +138,16 @@ def doctor(without: list[str]) -> int:
     """Print a row for each layer, and what is not covered where one is off. Returns 1 below the minimum, else 0."""
     with Sandbox(slots=1, allow_weak=True, without=without) as sandbox:
         status = sandbox.layers
+    missing = [layer for layer in layers.LAYERS if status[layer.name] != "on"]
     width = max(len(layer.name) for layer in layers.LAYERS)
     print(f"{'layer':<{width}}  {'here':<4} protection")
     for layer in layers.LAYERS:
-        print(f"{layer.name:<{width}}  {'on' if status[layer.name] == 'on' else 'OFF':<4} {layer.protects}")
-    missing = [layer for layer in layers.LAYERS if status[layer.name] != "on"]
+        print(f"{layer.name:<{width}}  {'OFF' if layer in missing else 'on':<4} {layer.protects}")
     if missing:
         print("\nnot covered here:")
     for layer in missing:
         print(f"  {layer.name} is off ({status[layer.name]}): {layer.without_it}")
-    below = layers.missing_minimum(status)
-    if below:
+    if below := layers.missing_minimum(status):
         print(f"\nbelow the minimum for training, which needs: {', '.join(below)}")
         return 1
     print("\nthe minimum for training is reached")

@@ -1,7 +1,7 @@
-"""What goes in and what comes out: Task, Limits, Stage, Verdict, Outcome.
+"""Input and output: Task, Limits, Stage, Verdict, Outcome.
 
-Covered: a task without tests and a limit outside its range are refused here, by name, before any process sees them.
-Not covered: whether the tests are good. A weak test passes a weak program.
+Covered: a task without tests and a limit outside its range are errors here, by name, before any process starts.
+Not covered: the quality of the tests. A weak test passes a weak program.
 """
 
 import dataclasses
@@ -18,27 +18,19 @@ def _within(default: float, least: float, most: float) -> float:
 
 
 class Stage(enum.IntEnum):
-    """How far a program came.
+    """How far a program came. k of its T tests passed.
 
-    SYNTAX_ERROR  it does not compile
-    PARSES        it compiles, but its module body raises, exits, crashes or runs out of time
-    RUNS          the body ran; the entry point is missing, or no call by a test returned anything except None
-                  (cases: it ended with status 0, but printed nothing on any case)
-    OUTPUT        a test's call returned a value (cases: something was printed); no test passed
-    PARTIAL       0 < k < T tests passed
-    PASSED        all T tests passed
-
-    PASSED, PARTIAL and the number k rest on values that the judge compared itself. PARSES is settled before the
-    program's first instruction. RUNS and OUTPUT rest on what the program's own process reports: a program can fake
-    them, but `pass` and `return 0` earn the same.
+    The judge compares the values of PARTIAL and PASSED itself. PARSES is decided before the program's first
+    instruction. The program's own process reports RUNS and OUTPUT: a program can fake them, but `pass` and `return 0`
+    earn the same.
     """
 
-    SYNTAX_ERROR = 0
-    PARSES = 1
-    RUNS = 2
-    OUTPUT = 3
-    PARTIAL = 4
-    PASSED = 5
+    SYNTAX_ERROR = 0  # does not compile
+    PARSES = 1  # compiles, but its module body raises, exits, crashes or runs out of time
+    RUNS = 2  # its body ran; no entry point, or all calls returned None (cases: exit status 0, but printed nothing)
+    OUTPUT = 3  # a call returned a value (cases: it printed something); k = 0
+    PARTIAL = 4  # 0 < k < T
+    PASSED = 5  # k = T
 
 
 @dataclass(frozen=True)
@@ -56,39 +48,27 @@ class Case:
 class Task:
     """One program and its tests: `tests`, or `check`, or `cases`.
 
-    program      source text; may be any string
-    tests        statements such as `assert f(1) == 2`; each is run and counted by itself, in order
-    check        source that defines `check(candidate)`; it is one test, called with the entry point
-    cases        runs of the whole program, each with its own stdin
-    entry_point  name of the function or class under test; required with `check`. Optional with `tests`: names that the
-                 tests use and do not define are then looked for in the program, except Python's own (an entry point
-                 called `sum` has to be named here)
-    setup        code that the judge runs before the tests, in their namespace (imports, helpers). Its names come before
-                 the program's
-    support      source that the program's own process runs first: stand-ins for modules that the sandbox does not have,
-                 registered in sys.modules. The program can read and change them, so they must hold nothing that
-                 decides. If it fails, error_type is "SupportError"
+    entry_point  name of the function or class under test. Required with `check`. Optional with `tests`: names that the
+                 tests use and do not define come from the program, except Python's own (such as `sum`)
+    support      source that the program's process runs first: stand-ins for missing modules, put into sys.modules. The
+                 program can read and change them. If it fails, error_type is "SupportError"
     tolerance    cases only: allowed difference of a number, absolute or relative to the expected one, unless both are
-                 whole; 0 means that words must be equal
-    want_lines   also report which lines of the program were executed (slows the program down)
-    want_values  tests and check only: also report what the program returned in each test (Verdict.returned)
-    cpu_seconds  this task's own Limits.test_cpu_seconds; the program's other time limits change by the same factor
-                 (limits_of). 0 means the Sandbox's limits
+                 whole; 0: words must be equal
 
     Raises ValueError when a field has the wrong type or the parts do not fit together.
     """
 
-    program: str
-    tests: tuple[str, ...] = ()
+    program: str  # source text; any string
+    tests: tuple[str, ...] = ()  # statements such as `assert f(1) == 2`; each runs and counts by itself, in order
     entry_point: str = ""
-    setup: str = ""
-    check: str = ""
+    setup: str = ""  # code that the judge runs before the tests, in their namespace; its names hide the program's
+    check: str = ""  # source that defines `check(candidate)`: one test, called with the entry point
     support: str = ""
-    cases: tuple[Case, ...] = ()
+    cases: tuple[Case, ...] = ()  # runs of the whole program, each with its own stdin
     tolerance: float = 0.0
-    want_lines: bool = False
-    want_values: bool = False
-    cpu_seconds: float = 0.0
+    want_lines: bool = False  # report which lines of the program were executed (slower)
+    want_values: bool = False  # tests and check only: report what the program returned in each (Verdict.returned)
+    cpu_seconds: float = 0.0  # this task's own Limits.test_cpu_seconds (see limits_of); 0: the Sandbox's
 
     def __post_init__(self) -> None:
         _check_strings(self, "program", "entry_point", "setup", "check", "support")
@@ -123,29 +103,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one program. The module body counts as one more test.
+    """Limits of one program. The module body counts as one more test."""
 
-    test_cpu_seconds      CPU time (user + system) of the program in one test; ends a loop
-    test_wall_seconds     elapsed time of one test; ends a sleep. Wider, so that a busy machine changes nothing
-    program_cpu_seconds   CPU time of all tests together, new starts after a crash included
-    program_wall_seconds  elapsed time of the same
-    judge_cpu_seconds     CPU time of the judge for one test (building and comparing values)
-    memory_bytes          address space of the program; beyond it Python raises MemoryError
-    output_bytes          stdout and stderr; beyond it a write raises OSError
-    reply_bytes           one value that travels from the program to the judge, as JSON
-    threads               threads of the program, the first one included
-    open_files            file descriptors of the program
-    """
-
-    test_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)
-    test_wall_seconds: float = _within(2.0, *_TEST_SECONDS)
-    program_cpu_seconds: float = _within(10.0, *_PROGRAM_SECONDS)
-    program_wall_seconds: float = _within(20.0, *_PROGRAM_SECONDS)
-    judge_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)
-    memory_bytes: int = _within(512 << 20, 32 << 20, 1 << 44)
-    output_bytes: int = _within(1 << 20, 1, 1 << 34)
-    reply_bytes: int = _within(256 << 10, 64, 16 << 20)
-    threads: int = _within(16, 1, 4096)
+    test_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)  # user + system; ends a loop
+    test_wall_seconds: float = _within(2.0, *_TEST_SECONDS)  # ends a sleep; wider, because a machine may be busy
+    program_cpu_seconds: float = _within(10.0, *_PROGRAM_SECONDS)  # of all tests, including new starts after a crash
+    program_wall_seconds: float = _within(20.0, *_PROGRAM_SECONDS)  # of the same
+    judge_cpu_seconds: float = _within(1.0, *_TEST_SECONDS)  # of the judge for one test: build and compare values
+    memory_bytes: int = _within(512 << 20, 32 << 20, 1 << 44)  # address space; beyond it Python raises MemoryError
+    output_bytes: int = _within(1 << 20, 1, 1 << 34)  # stdout and stderr; beyond it a write raises OSError
+    reply_bytes: int = _within(256 << 10, 64, 16 << 20)  # one value from the program to the judge, as JSON
+    threads: int = _within(16, 1, 4096)  # including the first
     open_files: int = _within(64, 8, 65536)
 
     def __post_init__(self) -> None:
@@ -159,8 +127,9 @@ class Limits:
 
 
 def limits_of(task: Task, limits: Limits) -> Limits:
-    """The limits of one task. If it has its own cpu_seconds, the four limits of the program's time are multiplied by
-    cpu_seconds / test_cpu_seconds; the others stay. Raises ValueError if one of the four then exceeds its range.
+    """A task's own cpu_seconds scale the four limits of the program's time by cpu_seconds / test_cpu_seconds.
+
+    Raises ValueError if one of the four then exceeds its range.
     """
     if not task.cpu_seconds:
         return limits
@@ -173,86 +142,64 @@ def limits_of(task: Task, limits: Limits) -> Limits:
 class Verdict:
     """The result of one test.
 
-    word        "passed"; "wrong" (an assertion of the test failed, or the printed lines differ); "error" (an
-                exception); "timeout"; "crash" (the process ended in the middle); "not run" (the program ended earlier,
-                or its time was used up); "void" (the program tampered with the judge)
-    error_type  the exception's type name, for "error"; "AssertionError" for "wrong"; "Timeout"; "Crash"; else None
-    value       for "wrong": a short repr of what the program last returned (cases: printed)
-    line        1-based line of the program where the exception was raised (deepest frame of the program); else None
-    column      0-based column of that place, in characters; None when unknown
-    lines       lines of the program executed in this test, when asked for
-    returned    what the program returned last in this test, when asked for: JSON text for sandbox.read_value; None if
-                it returned from no call
+    word        "passed"; "wrong" (an assertion failed, or the printed lines differ); "error" (an exception); "timeout";
+                "crash" (the process ended in the middle); "not run" (the program ended before, or used up its time);
+                "void" (tampering)
+    error_type  type name of the exception; "AssertionError" for "wrong"; "Timeout"; "Crash"; else None
+    returned    what the program returned last, with want_values: JSON text for sandbox.read_value; None without a call
     """
 
     word: str
     error_type: str | None = None
-    value: str | None = None
-    line: int | None = None
-    column: int | None = None
-    lines: tuple[int, ...] | None = None
+    value: str | None = None  # for "wrong": a short repr of what the program last returned (cases: printed)
+    line: int | None = None  # from 1: the program's deepest frame at the exception; None when unknown
+    column: int | None = None  # from 0, in characters; None when unknown
+    lines: tuple[int, ...] | None = None  # executed lines of the program, with want_lines
     returned: str | None = None
-
-
-CLOCKED = ("cpu_seconds", "seconds", "peak_bytes")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one program did. Two runs of the same task are equal, except the fields in CLOCKED.
+    """What one program did.
 
-    stage          see Stage
-    passed, total  k and T: tests passed, tests in all
-    error_type     None when all passed; else of the first failure: an exception's type name ("NameError",
-                   "SyntaxError"; "SystemExit" for sys.exit), "AssertionError" for a wrong value, "Timeout", "Crash",
-                   "EntryPointMissing" (absent or not callable), "OutputTruncated" (cases: the limit of output was
-                   reached), "ReplyTooLarge" and "NotPlainData" (a value that cannot travel), "Tampering",
-                   "SupportError", "JudgeTimeout", "SlotLost" (judge or zygote died each time that this program was
-                   tried). An exception whose class name is no identifier is "Exception"
-    line, column   where in the program that failure was raised; None when unknown
-    tests          a Verdict for each test
-    timeout        which limit ended a test first: "cpu", "wall" or "judge"; else None
-    out_of_memory  a MemoryError was raised and not caught
-    signal         name of the signal that ended the program ("SIGSEGV"), unless a limit ended it
-    exit_code      status with which the program ended by itself in the middle (calls) or ended (cases)
-    tamper         None, or what was wrong in a message to the judge. No honest program does this by accident, so
-                   nothing passes, and stage is at most RUNS
-    output         the first 2,000 bytes of stdout and stderr, decoded (cases: of the first case that failed)
-    lines          executed lines of all tests and of the body, when asked for
-    cpu_seconds    CPU time of the program's processes
-    seconds        elapsed time
-    peak_bytes     largest resident memory of the program's processes
+    error_type     None when all passed; else of the first failure: an exception's type name ("SystemExit" for sys.exit;
+                   "Exception" if the name is no identifier), "AssertionError" for a wrong value, "Timeout", "Crash",
+                   "EntryPointMissing" (or not callable), "OutputTruncated" (cases: at the limit of output),
+                   "ReplyTooLarge" and "NotPlainData" (a value that cannot travel), "Tampering", "SupportError",
+                   "JudgeTimeout", "SlotLost" (judge or zygote died at each try)
+    tamper         None, or what was wrong in a message to the judge. No honest program does this by accident: nothing
+                   passes, and stage is at most RUNS
     """
 
     stage: Stage
-    passed: int
-    total: int
+    passed: int  # k
+    total: int  # T
     error_type: str | None
-    line: int | None
+    line: int | None  # place of the first failure in the program, as in Verdict
     column: int | None
     tests: tuple[Verdict, ...]
-    timeout: str | None = None
-    out_of_memory: bool = False
-    signal: str | None = None
-    exit_code: int | None = None
+    timeout: str | None = None  # the limit that ended a test first: "cpu", "wall" or "judge"
+    out_of_memory: bool = False  # a MemoryError was raised and not caught
+    signal: str | None = None  # name of the signal that ended the program ("SIGSEGV"), unless a limit ended it
+    exit_code: int | None = None  # status with which the program ended itself in the middle (calls) or ended (cases)
     tamper: str | None = None
-    output: str = ""
-    lines: tuple[int, ...] | None = None
-    cpu_seconds: float = 0.0
-    seconds: float = 0.0
-    peak_bytes: int = 0
+    output: str = ""  # the first 2,000 bytes of stdout and stderr, decoded (cases: of the first case that failed)
+    lines: tuple[int, ...] | None = None  # executed lines of the body and all tests, with want_lines
+    cpu_seconds: float = 0.0  # of the program's processes
+    seconds: float = 0.0  # elapsed
+    peak_bytes: int = 0  # largest resident memory of the program's processes
 
     def to_dict(self) -> dict:
         """Plain data for JSON, the stage by name."""
         return vars(self) | {"stage": self.stage.name, "tests": [vars(test) for test in self.tests]}
 
     def without_clock(self) -> "Outcome":
-        """The same with the fields in CLOCKED at zero: two runs of one task are then equal."""
-        return dataclasses.replace(self, **dict.fromkeys(CLOCKED, 0))
+        """The same without times and memory: equal for two runs of one task."""
+        return dataclasses.replace(self, cpu_seconds=0, seconds=0, peak_bytes=0)
 
 
 def lost(task: Task, error_type: str, timeout: str | None = None) -> Outcome:
-    """The outcome of a task whose judge died: nothing is known about it."""
+    """The outcome of a task whose judge died."""
     tests = (Verdict("not run"),) * task.total
     return Outcome(Stage.SYNTAX_ERROR, 0, task.total, error_type, None, None, tests, timeout)
 

@@ -1,11 +1,10 @@
-"""The trainer's side: slots, each a judge process with its zygote, which one thread feeds from one queue.
+"""The trainer's side: slots, each a judge process with its zygote. One thread feeds them from one queue.
 
 Covered: the trainer never forks itself (subprocess starts the judges, with a clean environment), so it may hold threads
-and CUDA and be of any size. Results come back in order. A submission runs while the trainer does something else. A slot
-that dies or hangs is replaced; its task is tried again, and given up with the reason after several tries. Every wait
-has a deadline. When the trainer dies, the kernel ends every process of every slot.
-Not covered: a trainer that is stopped (SIGSTOP): its slots finish what they have and wait. A trainer that is process 1
-of its machine (a container) and whose judge is killed: the judge's zygote, which dies with it, stays as a zombie.
+and CUDA. Results come in order. Submissions run in the background. A slot that dies or hangs is replaced, and its task
+tried again. Every wait has a deadline. When the trainer dies, the kernel ends all processes of all slots.
+Not covered: a stopped trainer (SIGSTOP): its slots finish their tasks and wait. A trainer that is process 1 (of a
+container): the zygote of a killed judge stays as a zombie.
 """
 
 import contextlib
@@ -28,14 +27,13 @@ from sandbox.outcome import Limits, Outcome, Stage, Task, Verdict, limits_of, lo
 from sandbox.start import command
 from sandbox.wire import Frames, pack
 
-# How often a task is tried on slots that die. A program cannot end its slot (except by JudgeTimeout, which is final),
-# so something else does. With 200 random kills in 5,000 programs, two tries lost about three tasks, five none.
+# Tries of a task on slots that die. No program can end its slot (except by JudgeTimeout, which is final). With 200
+# random kills in 5,000 programs, two tries lost about three tasks, five none.
 _TRIES = 5
 _STARTS = 5  # failed starts in a row that are an error
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 10.0
-# A slot gets its next task before it has finished the current one, so that it does not wait for us.
-_TASKS_AHEAD = 2
+_TASKS_AHEAD = 2  # a slot has its next task before it ends the current one, so that it does not wait for us
 
 
 class WeakSandbox(RuntimeError):
@@ -43,13 +41,10 @@ class WeakSandbox(RuntimeError):
 
 
 class Sandbox:
-    """Runs programs against tests, `slots` at a time, each program in a process of its own.
+    """Runs programs against tests, `slots` at a time, each in a process of its own (example: sandbox/__init__.py).
 
-        with Sandbox(slots=2, limits=Limits()) as sandbox:
-            outcomes = sandbox.run([Task(program, tests=("assert f(1) == 2",), entry_point="f")])
-
-    Programs see only the standard library, an empty environment, no file that they can write, no network, and the same
-    hash and random seeds each time. Several threads may use one Sandbox.
+    Programs see only the standard library, an empty environment, no writable file, no network, and fixed hash and
+    random seeds. Several threads may use one Sandbox.
 
     allow_weak  go on when the layers that work here are below the minimum (layers.missing_minimum)
     without     layers to leave out, by name or "namespaces" (benchmarks; tests of the fall-back)
@@ -85,7 +80,7 @@ class Sandbox:
             raise
 
     def run(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """All outcomes, in the order of the tasks. Equal tasks are run once and share an outcome."""
+        """All outcomes, in the order of the tasks. Equal tasks run once and share an outcome."""
         with self.submit(tasks) as submission:
             return submission.outcomes()
 
@@ -112,7 +107,7 @@ class Sandbox:
 
 
 class Submission:
-    """Tasks on their way. Iterate once for (index, outcome) as they finish, or ask for `outcomes()`."""
+    """Submitted tasks. Iterate once for (index, outcome) as they finish, or call `outcomes()`."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.indices: dict[Task, list[int]] = {}
@@ -147,11 +142,13 @@ class Submission:
         self.cancel()
 
 
+@dataclasses.dataclass
 class _Entry:
     """One task in the queue."""
 
-    def __init__(self, submission: Submission, task: Task) -> None:
-        self.submission, self.task, self.tries = submission, task, 0
+    submission: Submission
+    task: Task
+    tries: int = 0
 
     def finish(self, outcome: Outcome) -> None:
         for index in self.submission.indices[self.task]:
@@ -161,7 +158,7 @@ class _Entry:
 class _Keeper(threading.Thread):
     """The thread that starts, feeds, watches and replaces the slots.
 
-    It starts the judges itself, because the kernel ties their lives to the thread that started them.
+    It starts the judges itself, because the kernel ends them with the thread that started them.
     """
 
     def __init__(self, limits: Limits, settings: list[dict]) -> None:
@@ -222,7 +219,7 @@ class _Keeper(threading.Thread):
                 self.up.put(self.slots[0].status)
 
     def _replace(self) -> None:
-        """Start dead slots again. Their tasks go back to the front of the queue, or are given up."""
+        """Start dead slots again. Put their tasks back to the front of the queue, or give them up."""
         for slot in self.slots:
             if slot.entries and slot.entries[0].submission.cancelled:
                 slot.process.kill()
@@ -249,7 +246,7 @@ class _Keeper(threading.Thread):
     def _feed(self) -> None:
         for ahead in range(_TASKS_AHEAD):
             if ahead and len(self.entries) < len(self.slots):
-                return  # near the end of the queue a task is better off waiting for the first free slot
+                return  # near the end of the queue: the first free slot gets the task
             for slot in self.slots:
                 if slot.status is not None and len(slot.entries) == ahead and (entry := self._next_entry()):
                     slot.give(entry, self._deadline(entry.task))
@@ -263,7 +260,7 @@ class _Keeper(threading.Thread):
         return None
 
     def _deadline(self, task: Task) -> float:
-        """Seconds after which a slot counts as stuck. Long, because its own limits must act first."""
+        """Seconds after which a slot is stuck. Long, because its own limits must act first."""
         limits = limits_of(task, self.limits)
         return 2 * (limits.program_wall_seconds + task.total * limits.judge_cpu_seconds) + _GRACE_SECONDS
 
@@ -286,9 +283,7 @@ class _Keeper(threading.Thread):
     def _hear(self, slot: "_Slot") -> None:
         try:
             messages = slot.exchange()
-        except OSError:
-            messages = None
-        if messages is None:
+        except OSError:  # the judge has hung up
             slot.end()
             return
         for message in messages:
@@ -325,7 +320,6 @@ class _Slot:
     def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.process: subprocess.Popen | None = None
-        self.channel: socket.socket | None = None
         self.entries: deque[_Entry] = deque()
         self.status: dict[str, str] | None = None  # of its layers, once it is up
         self.exit_code: int | None = None
@@ -337,8 +331,7 @@ class _Slot:
         if "LD_LIBRARY_PATH" in os.environ:  # some builds of Python do not start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         self.channel, theirs = socket.socketpair()
-        # A fixed command, this project's own script, no shell.
-        self.process = subprocess.Popen(  # nosec B603
+        self.process = subprocess.Popen(  # our own script, no shell  # nosec B603
             command("judge"),
             stdin=theirs,
             stdout=subprocess.DEVNULL,
@@ -358,22 +351,19 @@ class _Slot:
         self.entries.append(entry)
         self.outbox += pack(dataclasses.asdict(entry.task))
 
-    def exchange(self) -> list | None:
-        """Send and receive what is possible now. Returns the messages; None when the judge has hung up."""
+    def exchange(self) -> list:
+        """Send and receive what is possible now. Returns the messages. Raises OSError when the judge has hung up."""
         with contextlib.suppress(BlockingIOError):
             while self.outbox:
                 del self.outbox[: self.channel.send(self.outbox)]
-        messages = []
         try:
             part = self.channel.recv(1 << 18)
         except BlockingIOError:
-            return messages
+            return []
         if not part:
-            return None
+            raise ConnectionResetError
         self.frames.feed(part)
-        while (body := self.frames.next()) is not None:
-            messages.append(json.loads(body))
-        return messages
+        return [json.loads(body) for body in iter(self.frames.next, None)]
 
     def end(self) -> None:
         """End the judge and reap it."""
@@ -389,7 +379,7 @@ class _Slot:
 
 
 def _cores(slots: int) -> list[int | None]:
-    """A core for each slot. The processes of a slot take turns, and waking one on another core takes longer.
+    """A core for each slot: its processes take turns, and waking one on another core takes longer.
 
     The first core depends on the trainer, so that two trainers use different ones.
     """
@@ -401,9 +391,8 @@ def _cores(slots: int) -> list[int | None]:
 
 def _read_outcome(fields: dict) -> Outcome:
     """An Outcome from its JSON form, in which tuples are lists."""
-    tests = tuple(Verdict(**test | {"lines": _tuple(test["lines"])}) for test in fields["tests"])
-    return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests, "lines": _tuple(fields["lines"])})
-
-
-def _tuple(lines: list | None) -> tuple | None:
-    return None if lines is None else tuple(lines)
+    for record in (fields, *fields["tests"]):
+        if record["lines"] is not None:
+            record["lines"] = tuple(record["lines"])
+    tests = tuple(Verdict(**test) for test in fields["tests"])
+    return Outcome(**fields | {"stage": Stage[fields["stage"]], "tests": tests})

@@ -10,10 +10,10 @@ key, the tag:
     {"timedelta": [days, seconds, microseconds]}
     {"builtin": "int"}  {"handle": [7, "Node"]}
 
-Covered: reading builds only these types, exactly (no subclass, so no foreign `__eq__`), and runs no code: no pickle, no
+Covered: reading builds only these exact types (no subclass, so no foreign `__eq__`) and runs no code: no pickle, no
 eval, no names except from a fixed table. Anything else is Malformed.
-Not covered: the time that building takes (a set of colliding numbers); the judge has a clock for that. The size; the
-reader sets the cap. JSON joins a lone high surrogate with a lone low one after it.
+Not covered: the time of building (a set of colliding numbers; the judge has a clock). The size (the reader has a cap).
+JSON joins a lone high surrogate with a lone low one after it.
 """
 
 import datetime
@@ -47,9 +47,6 @@ class Malformed(ValueError):
 
 class NotPlain(ValueError):
     """A value that cannot be rebuilt: nested too deep, or a list (of a subclass with a hash) inside a set."""
-
-
-# Frames -------------------------------------------------------------------------------------------------------
 
 
 def pack(message: object) -> bytes:
@@ -115,11 +112,8 @@ def _read_exactly(fd: int, count: int) -> bytes | None:
     return data
 
 
-# Values: writing ----------------------------------------------------------------------------------------------
-
-
 def to_plain(value: object, opaque) -> object:
-    """The JSON form of a value. A type that is not in the table, subclasses included, goes to `opaque(value)`.
+    """The JSON form of a value; `opaque(value)` for types outside the table and for subclasses.
 
     Raises RecursionError for a value that contains itself or is nested too deep.
     """
@@ -127,7 +121,7 @@ def to_plain(value: object, opaque) -> object:
     if kind in _NATURAL:
         return value
     if kind is int:
-        # Python refuses the decimal digits of large numbers, which take quadratic time. Hexadecimal ones do not.
+        # Python refuses decimal digits of large numbers (quadratic time).
         return value if -_SMALL < value < _SMALL else {"int": hex(value)}
     if kind is list:
         return [to_plain(item, opaque) for item in value]
@@ -149,9 +143,6 @@ _SMALL = 1 << 63
 _NATURAL = {type(None), bool, float, str}
 _CALLABLES = {type, type(len)}
 _MAPPINGS = {dict: "dict", type({}.items()): "items"}
-
-
-# Values: reading ----------------------------------------------------------------------------------------------
 
 
 def reader(handle):
@@ -201,8 +192,7 @@ _read_value = reader(_no_object)
 def read_value(text: str) -> object:
     """The value of a JSON text in the form above (Verdict.returned), of exact built-in types.
 
-    Raises NotPlain, a ValueError, for an object of the program's own class and for a value that is nested too deep;
-    Malformed, also a ValueError, for any other text.
+    Raises ValueError: NotPlain for an object of the program's own class or too deep a value; Malformed for other text.
     """
     return _read_value(text.encode("ascii"))
 
@@ -243,7 +233,7 @@ def _hashed(build):
     return build_hashed
 
 
-# The table above. Type: tag, its text (or list of values) from a value, and a value from that.
+# Type: tag, its text (or list of values) from a value, and a value from that.
 _TEXTS = {
     bytes: ("bytes", bytes.hex, bytes.fromhex),
     bytearray: ("bytearray", bytearray.hex, bytearray.fromhex),

@@ -3,13 +3,12 @@
     python experiments/bench.py agreement --data MbppPlus.jsonl    that file
     python experiments/bench.py agreement                          the file that `fetch.py mbppplus` has fetched
 
-The programs: the canonical solution; a mutant of it (mutants.py: a constant that is one higher, or a swapped
-comparison, at one random place); and in turn another such mutant, a function that returns None, or the right answer as
-another type (a list for a tuple, a float for an integer, and vice versa).
+The programs: the canonical solution; a mutant of it (mutants.py); and in turn another mutant, a function that returns
+None, or the right answer as another type (a list for a tuple, a float for an integer, and vice versa).
 
-EvalPlus (release 0.3.1, extra `peers`; --peers-python for another environment) judges with its own functions and limits
-in another process (evalplus_judge.py). Both sides say whether a program passes the benchmark's own inputs (base) and
-EvalPlus's (plus). Each disagreement is listed; docs/evaluation.md explains the known ones.
+EvalPlus (release 0.3.1, extra `peers`) judges with its own functions and limits in another process. Both sides say
+whether a program passes the benchmark's own inputs (base) and EvalPlus's (plus). Each disagreement is listed;
+docs/evaluation.md explains the known ones.
 """
 
 import os
@@ -28,7 +27,7 @@ from experiments.benchmarks.mutants import mutants
 from experiments.benchmarks.tools import BenchTable, describe_machine, find_python, run_in_batches, run_script
 from experiments.inputs.expected import expected_outputs
 from experiments.inputs.tasks import make_task, program_limits
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Outcome, Sandbox, Stage
 
 PARTS = ("base", "plus")
@@ -56,8 +55,8 @@ def {name}(*arguments):
 @dataclass
 class AgreementBenchOptions:
     data: str = option("", "MbppPlus.jsonl; default: the file that fetch.py has fetched")
-    slots: int = option(2, "slots of the sandbox, and processes of EvalPlus")
-    every: int = option(1, "take every Nth task only")
+    slots: int = option(2, "slots of the sandbox, and processes of EvalPlus", least=1)
+    every: int = option(1, "take every Nth task only", least=1)
     peers_python: str = option(sys.executable, "Python of the environment that EvalPlus is installed in")
 
 
@@ -77,7 +76,7 @@ class JudgedProgram:
         return items[:count] if part == "base" else items[count:]
 
     def passes_ours(self, part: str) -> bool:
-        """Whether all tests of the part pass. Without tests: whether the program itself runs."""
+        """Whether all tests of the part pass; without tests, whether the program runs."""
         words = {test.word for test in self.select(self.ours.tests, part)}
         return words <= {"passed"} and self.ours.stage > Stage.PARSES
 
@@ -103,7 +102,6 @@ class JudgedProgram:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(AgreementBenchOptions, arguments, "bench.py agreement", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py agreement"):
-        check_at_least(options, 1, "slots", "every")
         python = find_python(options.peers_python)
         version = evalplus_version(python)
         path = Path(options.data) if options.data else find("mbppplus")[0]
@@ -123,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def evalplus_version(python: str) -> str:
-    """ValueError where it is not installed: our own verdicts take minutes, so check this first."""
+    """ValueError if it is not installed. Checked first: our own verdicts take minutes."""
     answer = run_script([python, peers.__file__, "time", "evalplus"], [])
     if "missing" in answer:
         raise ValueError(f"--peers-python {python}: has no EvalPlus; pip install -e '.[peers]' there")
@@ -131,7 +129,7 @@ def evalplus_version(python: str) -> str:
 
 
 def make_programs(record: EvalPlusTask, problem: Problem) -> list[JudgedProgram]:
-    """Three programs, the same in every run. If a kind has no program left, the next kind is used."""
+    """Three programs, the same in every run. A kind without programs is replaced by the next one."""
     draw = random.Random(record.task_id)
     kinds = ("off-by-one constant", "swapped comparison")
     wrong = [program for kind in kinds for program in mutants(record.code, record.entry_point, kind)]
@@ -149,7 +147,7 @@ def make_programs(record: EvalPlusTask, problem: Problem) -> list[JudgedProgram]
 
 
 def judge_by_ours(programs: Sequence[JudgedProgram], slots: int) -> None:
-    # Ten seconds, not training's one: EvalPlus passes right programs that are a hundred times slower than others.
+    # Ten seconds: EvalPlus passes right programs that are a hundred times slower than others.
     with Sandbox(slots, program_limits(10.0)) as sandbox:
         outcomes = sandbox.run([make_task(item.problem, item.program) for item in programs])
     for item, outcome in zip(programs, outcomes, strict=True):

@@ -1,7 +1,7 @@
 """The attack corpus, and the comparison of sandboxes under it (`bench.py sandbox --attacks DIR`).
 
-Attacks are programs that try to earn a verdict that they do not deserve, or to do harm. A file is a program exactly
-as a policy would emit it. Its first four lines are comments:
+Attacks are programs that try to get a verdict that they do not deserve, or to do harm. A file is a program as a policy
+would emit it. Its first four lines are comments:
 
     # Tries: one line
     # Family: equality                  one of FAMILIES
@@ -9,11 +9,11 @@ as a policy would emit it. Its first four lines are comments:
     # Earns: OUTPUT 0                   the highest stage and number of tests that its honest part deserves
 
 An attack wins if its outcome is above what it earns. A program that tries something forbidden (a socket, the parent's
-memory) gives the right answer only if that worked, so a passed test is its win. Programs of the family "control" are
-honest and must get exactly what they earn; this shows that the scoring works.
+memory) answers right only if that worked. Programs of the family "control" are honest and must get exactly what they
+earn.
 
-Outside a sandbox these programs do limited harm: processes that end within 30 s, files only at /tmp/attack-was-here*,
-at most 3 GB of memory, no network beyond this machine.
+Outside a sandbox they do limited harm: processes that end within 30 s, files only at /tmp/attack-was-here*, at most
+3 GB of memory, no network beyond this machine.
 """
 
 import contextlib
@@ -29,8 +29,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.tools import BenchTable, run_script
 from sandbox import Case, Stage, Task
 
-# The files that a successful attack leaves.
-TRACES = "/tmp/attack-was-here*"  # nosec B108
+TRACES = "/tmp/attack-was-here*"  # left by successful attacks  # nosec B108
 HEADERS = ("Tries", "Family", "Mode", "Earns")
 
 FAMILIES = (
@@ -113,7 +112,7 @@ def read_attack(path: Path) -> Attack:
 
 
 def attack_task(program: str, mode: str) -> Task:
-    """The task of a mode, for our sandbox. In mode "tests" the sandbox must find the entry point itself."""
+    """The task of a mode, for our sandbox, which must find the entry point itself in mode "tests"."""
     if mode == "tests":
         return Task(program, tests=TESTS)
     if mode == "check":
@@ -122,9 +121,9 @@ def attack_task(program: str, mode: str) -> Task:
 
 
 def misjudged(attack: Attack, stage: int, passed: int) -> str | None:
-    """What is wrong about our verdict, in words: more than the program earns, or for a control also less. Else None.
+    """What is wrong about our verdict: more than the program earns, or for a control also less. Else None.
 
-    An attack may get less than it earns: a hang may cost its limit, and trying something forbidden may fail the test.
+    An attack may get less: a hang may cost its limit, and trying something forbidden may fail the test.
     """
     earned = (attack.earns_stage, attack.earns_passed)
     too_much = stage > attack.earns_stage or passed > attack.earns_passed
@@ -136,7 +135,7 @@ def misjudged(attack: Attack, stage: int, passed: int) -> str | None:
 def verdict(attack: Attack, record: dict, system: str) -> str | None:
     """What an attack has won on a system (a control: what went wrong), or LACKS_MODE, or None.
 
-    `record` is what peers.watch printed. A peer says only whether a program passes.
+    `record` is what peers.watch printed.
     """
     passed, deserved = record["passed"], attack.earns_stage == Stage.PASSED
     if passed == peers.LACKS_MODE:
@@ -157,7 +156,7 @@ def verdict(attack: Attack, record: dict, system: str) -> str | None:
 
 
 def attack_wins(corpus: Sequence[Attack], python: str) -> BenchTable:
-    """How many attacks won, by family and system (ours, and the peers that the other Python has)."""
+    """How many attacks won, by family and system."""
     cage = find_cage()
     missing = [name for name in peers.LOADERS if "missing" in run_script([python, peers.__file__, "time", name], [])]
     systems = {"ours": sys.executable} | {name: python for name in peers.LOADERS if name not in missing}

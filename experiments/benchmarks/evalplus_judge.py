@@ -1,12 +1,11 @@
 """EvalPlus's own verdicts, in a process that holds nothing but EvalPlus. agreement.py starts this script.
 
-On stdin a JSON list of {"task_id", "programs"}. On stdout a JSON list with, for each of these, a list with one verdict
-a program: {"base": "pass" | "fail" | "timeout", "plus": likewise, "base_done", "plus_done"}. The last two say how many
-inputs the program was run on; EvalPlus stops at the first failure.
+On stdin a JSON list of {"task_id", "programs"}. On stdout, for each of these, a list with one verdict a program:
+{"base": "pass" | "fail" | "timeout", "plus": likewise, "base_done", "plus_done"}. The last two count the inputs that
+the program ran on; EvalPlus stops at the first failure.
 
-The environment variable MBPP_OVERRIDE_PATH names the data file (EvalPlus's own variable). EvalPlus's own function
-computes the expected outputs task by task; they are not kept, because those of a single task take 1.3 GB. Programs run
-with little isolation: do not give it unknown programs.
+EvalPlus's own variable MBPP_OVERRIDE_PATH names the data file. Expected outputs are not kept: those of one task take
+1.3 GB. Programs run with little isolation: do not give it unknown programs.
 """
 
 import json

@@ -4,17 +4,17 @@
     python experiments/bench.py judge --data mbpp.jsonl    one of the two files
     python experiments/bench.py judge                      what `fetch.py mbpp` and `fetch.py humaneval` have fetched
 
-First table: the reference solutions, which all must pass, and the seconds that this takes without the start of the
-sandbox. Second table: MBPP's references with one mistake each (mutants.py), at every possible place. plain_judge.py
-finds out without our sandbox which mutants are wrong: it runs reference and mutant in forked processes with `exec`.
+First table: the reference solutions, which all must pass, and the seconds without the start of the sandbox. Second
+table: MBPP's references with one mistake each (mutants.py), at every possible place. plain_judge.py finds out without
+our sandbox which mutants are wrong.
 
     output changed  the entry point returned something else than the reference's, or the mutant is wrong
     wrong           an assert failed, or the mutant raised, or it needed more than max(1 s, 4 x the reference)
     judged failed   of the wrong ones; all of them must be
     right, passed   those that no test shows to be wrong, and how many of these passed
 
-A mutant may change an output and be right: `assert set(f(x)) == {1, 2}`. Exit status 1 and a list if a reference
-fails or a wrong mutant passes.
+A mutant may change an output and be right: `assert set(f(x)) == {1, 2}`. Exit status 1 if a reference fails or a wrong
+mutant passes.
 """
 
 import sys
@@ -28,11 +28,11 @@ from data.sets.registry import load_problems
 from experiments.benchmarks.mutants import MISTAKES, mutants
 from experiments.benchmarks.tools import BenchTable, describe_machine, run_in_batches
 from experiments.inputs.tasks import make_task, program_limits
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from sandbox import Limits, Sandbox, Stage
 
 SETS = ("MBPP", "HumanEval")
-# Wide: a reference that runs out of time on a busy machine would say nothing about the sandbox.
+# Wide: the machine may be busy.
 REFERENCE_LIMITS = Limits(
     test_cpu_seconds=5.0, test_wall_seconds=30.0, program_cpu_seconds=15.0, program_wall_seconds=60.0
 )
@@ -43,8 +43,8 @@ MUTANT_SECONDS = 1.0  # of CPU time for all tests: a mutant that loops forever d
 @dataclass
 class JudgeBenchOptions:
     data: str = option("", "directory with both files, or one of them; default: what fetch.py has fetched")
-    slots: int = option(2, "slots of the sandbox, and processes of the plain judge")
-    every: int = option(1, "take every Nth problem only")
+    slots: int = option(2, "slots of the sandbox, and processes of the plain judge", least=1)
+    every: int = option(1, "take every Nth problem only", least=1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class Mutant:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(JudgeBenchOptions, arguments, "bench.py judge", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py judge"):
-        check_at_least(options, 1, "slots", "every")
         sets = {name: problems[:: options.every] for name, problems in read_sets(options.data).items()}
     failed, seconds = judge_references(sets, options.slots)
     found = judge_mutants(plain_mutants(sets.get("MBPP", []), options.slots), options.slots)

@@ -18,10 +18,9 @@ SWAPPED = dict(PAIRS) | {second: first for first, second in PAIRS}
 
 
 def mutants(code: str, entry_point: str, mistake: str) -> list[str]:
-    """The mutants with one kind of mistake; none if the program has no place for it.
+    """The mutants with one kind of mistake.
 
-    Example: mutants("def f(x):\\n    return x + 1\\n", "f", "off-by-one constant") is
-    ["def f(x):\\n    return x + 2"].
+    Example: mutants("f = lambda x: x + 1", "f", "off-by-one constant") is ["f = lambda x: x + 2"].
     """
     found = []
     for number in range(sum(1 for _ in places(ast.parse(code), entry_point, mistake))):

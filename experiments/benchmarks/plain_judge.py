@@ -2,13 +2,11 @@
 
 A script on the standard library alone; it shares no line with sandbox/. On stdin a JSON list of
 {"programs", "tests", "setup", "entry_point", "least_seconds"}. The first program is the reference; the others have
-max(least_seconds, 4 x its CPU time). On stdout a JSON list with a list of records for each job, one a program:
+max(least_seconds, 4 x its CPU time). On stdout, for each job, a list of records, one a program:
 {"verdicts": a word a test, "outputs": what the entry point returned in each call, "seconds": CPU time}.
 
-Words: "passed", "wrong" (an assert failed), "error" (an exception), "hang" or "crash" (the process was ended by our
-limit, or otherwise). After "hang" and "crash" no test follows.
-
-For references and their mutants only, never for what a model writes: there is no protection but resource limits.
+Words: "passed", "wrong" (an assert failed), "error" (an exception), "hang" (beyond the limit), "crash". The last two
+end the list. Never give it what a model writes: there is no protection but resource limits.
 """
 
 import collections  # noqa: F401 - MBPP's references import these; loaded once, before the forks
@@ -48,13 +46,12 @@ def run_program(job: dict, program: str, cpu_seconds: float) -> dict:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        status = 1
         try:
             limit_process(cpu_seconds)
             run_tests(job, program, writer)
-            status = 0
+            os._exit(0)
         finally:
-            os._exit(status)
+            os._exit(1)
     os.close(writer)
     lines, in_time = read_until_end(reader, 5 * cpu_seconds + 5)
     os.close(reader)
@@ -129,13 +126,11 @@ def write_line(writer: int, verdict: str, outputs: list[str]) -> None:
 
 def read_until_end(reader: int, seconds: float) -> tuple[list[dict], bool]:
     """The whole lines that the child wrote, and whether it ended in time."""
-    data, deadline = b"", time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
+    data, part, deadline = b"", b"none yet", time.monotonic() + seconds
+    while part and (left := deadline - time.monotonic()) > 0 and select.select([reader], [], [], left)[0]:
         part = os.read(reader, 1 << 16)
         data += part
-        if not part:
-            return [json.loads(line) for line in data.split(b"\n")[:-1]], True
-    return [json.loads(line) for line in data.split(b"\n")[:-1]], False
+    return [json.loads(line) for line in data.split(b"\n")[:-1]], not part
 
 
 if __name__ == "__main__":

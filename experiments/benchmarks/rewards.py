@@ -8,13 +8,11 @@ Four ways, in rounds that alternate between them, without cached results:
     tests     the sandbox alone
     analysis  Ruff and Bandit alone, as in training (rewards/linters/pool.py)
     both      the two side by side, as in training
-    naive     one `ruff` and one `bandit` process for each completion, one after the other, without the tests; slow,
-              so for --naive completions only
+    naive     one `ruff` and one `bandit` process for each of --naive completions, without the tests
 
-Reference solutions stand for completions: all of them parse, so no check ends early. Milliseconds are elapsed time for
-one completion, the median of the rounds. Then the share of a training step: --steps steps of the embedded default with
-the batch judged and analysed during sampling, as in run.py, alternate with as many steps without; the share is the
-additional time. Use an otherwise free machine.
+Reference solutions stand for completions. Milliseconds are elapsed time for one completion, the median of the rounds.
+Then the share of a training step: --steps steps of the embedded default with the batch judged and analysed during
+sampling, as in run.py, alternate with as many steps without. Use an otherwise free machine.
 """
 
 import json
@@ -33,7 +31,7 @@ from experiments.benchmarks.tools import BenchTable, describe_machine
 from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import load_weights, open_policy
 from experiments.inputs.tasks import make_task
-from experiments.options import bad_input_is_one_line, check_at_least, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from experiments.rollouts.sample import sample_rollouts
 from experiments.settings import RunOptions
 from experiments.setup import use_threads
@@ -49,19 +47,17 @@ from sandbox import Sandbox, Task
 @dataclass
 class RewardsBenchOptions:
     data: str = option("embedded", "problems: 'embedded', 'security' or a JSON-lines file")
-    completions: int = option(128, "completions in a batch")
-    repeats: int = option(5, "rounds")
-    slots: int = option(2, "slots of the sandbox")
-    workers: int = option(1, "processes for Bandit")
-    naive: int = option(16, "completions for the naive way")
-    steps: int = option(20, "training steps of each kind for the share of a step; 0 skips it")
+    completions: int = option(128, "completions in a batch", least=1)
+    repeats: int = option(5, "rounds", least=1)
+    slots: int = option(2, "slots of the sandbox", least=1)
+    workers: int = option(1, "processes for Bandit", least=1)
+    naive: int = option(16, "completions for the naive way", least=1)
+    steps: int = option(20, "training steps of each kind for the share of a step; 0 skips it", least=0)
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(RewardsBenchOptions, arguments, "bench.py rewards", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py rewards"):
-        check_at_least(options, 1, "completions", "repeats", "slots", "workers", "naive")
-        check_at_least(options, 0, "steps")
         tasks = reference_tasks(load_problems(options.data, "all"), options.completions)
     print(f"{describe_machine()}\n\n{cost_table(measure(tasks, options), options).text()}")
     if options.steps:
@@ -109,8 +105,7 @@ def measure(tasks: Sequence[Task], options: RewardsBenchOptions) -> dict[str, li
 def measure_steps(tasks: Sequence[Task], options: RewardsBenchOptions) -> tuple[float, float]:
     """Median seconds of a GSPO step of the embedded default, with and without judging and analysing the tasks.
 
-    The tasks stand for the model's own completions, so that every step judges the same programs: each completion that
-    ends submits one task.
+    Every step judges the same programs: each completion that ends submits one task.
     """
     run = RunOptions()
     policy = open_policy(EMBEDDED)

@@ -3,21 +3,16 @@
     python experiments/bench.py sampler --model data/tiny --batch 128 --threads 2
     python experiments/bench.py sampler --shape qwen3-0.6b --layers 4 --batch 16   # random weights, bf16
 
-Two comparisons, in repeats that alternate between the samplers:
+Two comparisons of tokens per second, in repeats that alternate between the samplers:
 
-* fixed: every row gets exactly `--new-tokens` tokens; tokens per second.
-* useful: rows end at their own end-of-sequence token, or after `--max-new-tokens`. Only tokens up to this end count;
-  `generate` pads the other rows.
+* fixed: every row gets exactly `--new-tokens` tokens.
+* useful: rows end at their end-of-sequence token, or after `--max-new-tokens`. Only tokens up to this end count.
 
 Our decoders: "dynamic" has growing and shrinking shapes; "static" has fixed shapes, and replays CUDA graphs on CUDA.
-`generate` runs with left padding, KV cache, plain sampling at temperature 1 without top-k and top-p, no gradients, and
-weights in the same dtype. Threads wait as torch's default says, which is fastest for both on a free machine.
+`generate` runs with left padding, KV cache, plain sampling at temperature 1 without top-k and top-p, and no gradients.
 
-`--shape` measures a real model's speed without its weights: they are random, and so are the prompts. Such rows hardly
-ever end, so only the fixed comparison is made.
-
-Use an otherwise free machine: OpenMP's threads wait for each other in a busy loop, which becomes many times slower if
-another process uses one of the cores (experiments/__init__.py).
+`--shape` needs no weights: they are random, and so are the prompts. Such rows hardly ever end, so there is only the
+fixed comparison. Use an otherwise free machine: busy cores slow OpenMP's threads down (experiments/__init__.py).
 """
 
 import random
@@ -37,7 +32,7 @@ from data.sets.registry import load_problems
 from experiments.benchmarks.tools import BenchTable
 from experiments.inputs.hub import EMBEDDED, checkpoint_path, load_tokenizer
 from experiments.inputs.policy import choose_device, choose_dtype, encode_prompt
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.options import bad_input_is_one_line, option, parse
 from rl.files.weights import load_model, save_model
 from rl.model import ModelConfig, check_window, init_model
 from rl.sample import sample
@@ -54,16 +49,16 @@ SHAPES = {
 @dataclass
 class SamplerBenchOptions:
     model: str = option(EMBEDDED, "Hugging Face directory")
-    shape: str = option("", f"instead of a model: random weights in a known shape, {', '.join(SHAPES)}")
-    layers: int = option(0, "with --shape: number of layers; 0 is all")
-    prompt_tokens: int = option(128, "with --shape: tokens of the longest prompt; the shortest has half as many")
+    shape: str | None = option(None, "no model, but random weights in this shape", kind=str, choices=tuple(SHAPES))
+    layers: int = option(0, "with --shape: number of layers; 0 is all", least=0)
+    prompt_tokens: int = option(128, "with --shape: tokens of the longest prompt; the shortest has half", least=2)
     data: str = option("embedded", "problems; the prompts are those of the test split")
-    batch: int = option(128, "rows in the batch")
-    group_size: int = option(8, "rows of each prompt")
-    new_tokens: int = option(64, "tokens of every row in the fixed comparison")
-    max_new_tokens: int = option(72, "most tokens of a row in the useful comparison")
-    repeats: int = option(5, "timed repeats of each sampler")
-    threads: int = option(2, "CPU threads")
+    batch: int = option(128, "rows in the batch", least=1)
+    group_size: int = option(8, "rows of each prompt", least=1)
+    new_tokens: int = option(64, "tokens of every row in the fixed comparison", least=1)
+    max_new_tokens: int = option(72, "most tokens of a row in the useful comparison", least=1)
+    repeats: int = option(5, "timed repeats of each sampler", least=1)
+    threads: int = option(2, "CPU threads", least=1)
     device: str = option("cpu", "auto, cpu or cuda")
     dtype: str = option("", "fp32 or bf16; default fp32, and bf16 with --shape")
 
@@ -76,15 +71,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(SamplerBenchOptions, arguments, "bench.py sampler", __doc__.splitlines()[0])
     with TemporaryDirectory() as scratch:
         with bad_input_is_one_line("bench.py sampler"):
-            check_at_least(options, 1, "batch", "group_size", "new_tokens", "max_new_tokens", "repeats", "threads")
-            check_at_least(options, 0, "layers")
-            check_at_least(options, 2, "prompt_tokens")
             if options.batch % options.group_size:
                 raise ValueError(f"--batch {options.batch}: no multiple of --group-size {options.group_size}")
             options = replace(options, dtype=options.dtype or ("bf16" if options.shape else "fp32"))
             device, dtype = choose_device(options.device), choose_dtype(options.dtype)
             if options.shape:
-                check_choice("shape", options.shape, list(SHAPES))
                 config = SHAPES[options.shape]
                 config = replace(config, num_hidden_layers=options.layers or config.num_hidden_layers)
                 directory = Path(scratch)
@@ -96,8 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             ours = load_model(directory, device, dtype)
             lengths = [len(prompt) for prompt in prompts]
             check_window(ours.config, max(lengths), max(options.new_tokens, options.max_new_tokens))
-        # load_model has just read this local directory: nothing is downloaded.
-        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # nosec B615
+        peer = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).to(device).eval()  # local  # nosec B615
     torch.set_num_threads(options.threads)
     what = f"{options.shape}, {ours.config.num_hidden_layers} layers, random" if options.shape else options.model
     print(f"{what} on {device.type}, {options.dtype}, {torch.get_num_threads()} threads")
@@ -121,7 +111,7 @@ def random_prompts(options: SamplerBenchOptions, vocab_size: int) -> list[list[i
 
 
 def read_prompts(options: SamplerBenchOptions, directory: Path) -> tuple[list[list[int]], int]:
-    """Prompts evenly spaced over the problems, so that all families occur; and the end-of-sequence token."""
+    """Prompts evenly spaced over the problems, and the end-of-sequence token."""
     tokenizer = load_tokenizer(directory)
     problems, count = load_problems(options.data, "test"), options.batch // options.group_size
     if len(problems) < count:

@@ -4,15 +4,14 @@
     python experiments/bench.py sandbox --layers --attacks tests/attacks         also layers and attacks
     python experiments/bench.py sandbox --write docs/sandbox.md                  put the tables into a document
 
-Throughput and layers: reference programs of the embedded problems, three assertions each, in rounds that alternate
-between the systems. All processes of a system share one core. The time of a program is the time between two results
-for ours, and that of one call for a peer. A peer runs in a process without our modules (peers.py), so that its forks
-are cheap; its Python may be another one (--peers-python), because EvalPlus needs 800 MB of other packages.
+Throughput and layers: reference programs of the embedded problems, three assertions each. Rounds alternate between the
+systems, each on one core. The time of a program is that between two results of ours, and that of a peer's call. A peer
+runs in a process without our modules (peers.py), so its forks are cheap; --peers-python may name another environment,
+because EvalPlus needs 800 MB of other packages.
 
-Attacks: each program of the directory runs once on each system that has its mode, in its own process and its own PID
-namespace. The driver then judges an honest program. An attack wins if the verdict is better than it earns, if the
-driver dies, hangs or fails the honest program, or if a file, a process or 16 MiB of output is left. Without PID
-namespaces no attack is run.
+Attacks: each program runs once on each system that has its mode, in its own PID namespace. The driver then judges an
+honest program. An attack wins if the verdict is better than it earns, if the driver dies, hangs or fails the honest
+program, or if a file, a process or 16 MiB of output is left.
 
 Use an otherwise free machine. Seconds are elapsed time, figures are medians unless the table says otherwise.
 """
@@ -34,7 +33,7 @@ from experiments.benchmarks import peers
 from experiments.benchmarks.attacks import Attack, attack_wins, load_attacks
 from experiments.benchmarks.peers import LOADERS
 from experiments.benchmarks.tools import BenchTable, describe_machine, find_python, run_script
-from experiments.options import bad_input_is_one_line, check_at_least, check_choice, option, parse
+from experiments.options import bad_input_is_one_line, check_choice, option, parse
 from sandbox import Limits, Sandbox, Stage, Task
 
 WARM_UP = 10  # programs
@@ -43,10 +42,10 @@ SECTIONS = ("throughput", "scaling", "latency", "layers", "attacks")
 
 @dataclass
 class SandboxBenchOptions:
-    programs: int = option(300, "programs of each system in a round")
-    repeats: int = option(5, "rounds")
-    slots: int = option(2, "compare this many slots with one; one core for each")
-    hangs: int = option(20, "programs of each kind of hang in the latency table")
+    programs: int = option(300, "programs of each system in a round", least=1)
+    repeats: int = option(5, "rounds", least=1)
+    slots: int = option(2, "compare this many slots with one; one core for each", least=2)
+    hangs: int = option(20, "programs of each kind of hang in the latency table", least=1)
     peers_python: str = option(sys.executable, "Python of the environment that the peers are installed in")
     layers: bool = option(False, "also measure the cost of each layer")
     attacks: str = option("", "directory of attacks (tests/attacks); also run these on all systems (some minutes)")
@@ -57,8 +56,6 @@ class SandboxBenchOptions:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(SandboxBenchOptions, arguments, "bench.py sandbox", __doc__.splitlines()[0])
     with bad_input_is_one_line("bench.py sandbox"):
-        check_at_least(options, 1, "programs", "repeats", "hangs")
-        check_at_least(options, 2, "slots")
         options = replace(options, peers_python=find_python(options.peers_python))
         sections, corpus = chosen_sections(options), []
         if "attacks" in sections:
@@ -76,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def chosen_sections(options: SandboxBenchOptions) -> list[str]:
-    """Names of the tables to make, in the order of SECTIONS. ValueError for an unknown name."""
+    """The tables to make, in the order of SECTIONS."""
     asked = options.only.split(",") if options.only else [name for name in SECTIONS if getattr(options, name, True)]
     for name in asked:
         check_choice("only", name, SECTIONS)
@@ -90,10 +87,7 @@ def measure_section(section: str, options: SandboxBenchOptions, corpus: Sequence
 
 
 def make_jobs(count: int, first: int = 0) -> list[dict]:
-    """Jobs (see peers.py): reference programs of the embedded problems with three assertions each.
-
-    All programs differ, so that a judge cannot reuse a result.
-    """
+    """Jobs for peers.py. All programs differ, so that a judge cannot reuse a result."""
     problems = load_problems("embedded", "train")
     return [_make_job(problems[number % len(problems)], number) for number in range(first, first + count)]
 
@@ -113,7 +107,7 @@ def _make_job(problem: Problem, number: int) -> dict:
 
 
 def job_tasks(count: int, first: int = 0) -> list[Task]:
-    """The same jobs for our sandbox."""
+    """Those jobs for our sandbox."""
     jobs = make_jobs(count, first)
     return [Task(job["program"], tests=tuple(job["tests"]), entry_point=job["entry_point"]) for job in jobs]
 
@@ -133,7 +127,7 @@ def on_cores(count: int) -> Iterator[None]:
 
 
 def time_tasks(sandbox: Sandbox, tasks: Sequence[Task]) -> list[float]:
-    """Seconds from each result to the next. All tasks must be correct: RuntimeError if one does not pass."""
+    """Seconds from each result to the next. RuntimeError if one does not pass."""
     seconds, before = [], time.perf_counter()
     for index, outcome in sandbox.stream(tasks):
         now = time.perf_counter()
@@ -144,13 +138,8 @@ def time_tasks(sandbox: Sandbox, tasks: Sequence[Task]) -> list[float]:
     return seconds
 
 
-def per_second(rounds: list[list[float]]) -> list[float]:
-    """Programs per second of each round."""
-    return [len(seconds) / sum(seconds) for seconds in rounds]
-
-
 def percentiles(seconds: Sequence[float]) -> tuple[float, float]:
-    """Median and 99th percentile (the smallest value that is at least as large as 99 %), in milliseconds."""
+    """Median and 99th percentile (nearest rank), in milliseconds."""
     values = sorted(value * 1000 for value in seconds)
     return statistics.median(values), values[-(-99 * len(values) // 100) - 1]
 
@@ -183,9 +172,10 @@ def throughput(options: SandboxBenchOptions) -> BenchTable:
 
 def _rate_row(name: str, rounds: list[list[float]], ours: list[list[float]]) -> tuple[str, ...]:
     p50, p99 = percentiles([value for seconds in rounds for value in seconds])
+    rates = [len(seconds) / sum(seconds) for seconds in rounds]
     # The median of the rounds' ratios: a slow moment of the machine hits both systems of a round.
-    ratio = statistics.median(a / b for a, b in zip(per_second(ours), per_second(rounds), strict=True))
-    return name, f"{statistics.median(per_second(rounds)):.0f}", f"{p50:.2f}", f"{p99:.2f}", f"{ratio:.2f}x"
+    ratio = statistics.median(len(own) / sum(own) / rate for own, rate in zip(ours, rates, strict=True))
+    return name, f"{statistics.median(rates):.0f}", f"{p50:.2f}", f"{p99:.2f}", f"{ratio:.2f}x"
 
 
 def scaling(options: SandboxBenchOptions) -> BenchTable:
@@ -207,7 +197,6 @@ def scaling(options: SandboxBenchOptions) -> BenchTable:
 
 def latency(options: SandboxBenchOptions) -> BenchTable:
     """One program at a time: the time of a trivial one, and the time of a hang beyond its limit."""
-    # Small limits allow more programs in the same time.
     limits = Limits(test_cpu_seconds=0.2, test_wall_seconds=0.4)
     trivial = [Task(f"def f(x):\n    return {i}", tests=(f"assert f(1) == {i}",)) for i in range(options.programs)]
     loop, sleep = "def f(x):\n    while True: pass", "import time\ndef f(x): time.sleep(60)"
@@ -231,7 +220,7 @@ def latency(options: SandboxBenchOptions) -> BenchTable:
 
 def layer_costs(options: SandboxBenchOptions) -> BenchTable:
     """All layers, and all but one, side by side."""
-    slice_size = 10  # programs: comparisons that lie close together in time suffer least from other work
+    slice_size = 10  # programs; short slices suffer least from other work
     with contextlib.ExitStack() as stack:
         stack.enter_context(on_cores(1))
         full = stack.enter_context(Sandbox(slots=1, allow_weak=True))
@@ -247,7 +236,7 @@ def layer_costs(options: SandboxBenchOptions) -> BenchTable:
         seconds: dict[str, list[float]] = {label: [] for label in sandboxes}
         for number in range(-1, max(1, options.programs * options.repeats // slice_size // 3)):
             tasks = job_tasks(slice_size, 1 + number * slice_size)
-            # The first sandbox after the making of the programs finds cold caches: take turns.
+            # Take turns: the first sandbox of a slice finds cold caches.
             turn = number % len(sandboxes)
             for label in (*list(sandboxes)[turn:], *list(sandboxes)[:turn]):
                 done = time_tasks(sandboxes[label], tasks)
@@ -260,7 +249,7 @@ def layer_costs(options: SandboxBenchOptions) -> BenchTable:
 
 
 def _part(name: str) -> re.Pattern:
-    """The markers of a table with the text between them. The first marker may hold a remark."""
+    """The markers of a table with the text between them; the first may hold a remark."""
     return re.compile(rf"<!-- bench:{name} begin[^>]*-->.*?<!-- bench:{name} end -->", re.DOTALL)
 
 

@@ -57,8 +57,7 @@ def find_python(name: str) -> str:
 def run_script(command: Sequence[str], data: object, environment: Mapping[str, str] | None = None) -> object:
     """Give a command JSON on stdin; returns the JSON that it prints. RuntimeError if it fails.
 
-    `environment` is by default this process's own. The command has its own working and cache directory, which is
-    removed afterwards.
+    `environment` is by default our own. The working and cache directory is temporary.
     """
     variables = os.environ if environment is None else environment
     with tempfile.TemporaryDirectory() as directory:

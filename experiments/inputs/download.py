@@ -1,8 +1,8 @@
 """Downloads the files of a named set into the cache (`python experiments/fetch.py NAME` is the command).
 
-A file is unpacked, its size and SHA-256 are checked, and every record is read, before it takes its place: the cache
-never holds part of a file. If no checksum is known, the first download writes its own beside the file, and later ones
-must match it. Proxies come from the usual environment variables.
+A file enters the cache after it is unpacked, its size and SHA-256 are checked, and every record is read. If no checksum
+is known, the first download writes its own beside the file, and later ones must match it. Proxies come from the usual
+environment variables.
 """
 
 import hashlib
@@ -28,12 +28,10 @@ CHUNK = 1 << 20
 
 
 def fetch(name: str, origin: str = "", unchecked: bool = False) -> list[Path]:
-    """Downloads the files of a set that the cache does not hold whole, and returns the paths of all.
+    """Downloads the files of a set that the cache lacks, and returns the paths of all. ValueError if that fails.
 
     origin     a path or an address to take them from, in place of where they are published
     unchecked  accept another checksum than the known one
-
-    Raises ValueError, one line, for all that can go wrong with a download; the cache is then as before.
     """
     source, paths = SOURCES[name], []
     for file in source.files:
@@ -47,7 +45,7 @@ def fetch(name: str, origin: str = "", unchecked: bool = False) -> list[Path]:
 
 
 def known_digests(file: File) -> tuple[str, ...]:
-    """The checksums of which a file must have one: those published with it, or that of an earlier download."""
+    """The checksums that are right: those published with the file, or that of an earlier download."""
     note = _note(cache_directory() / file.name)
     return file.sha256 or ((note.read_text().strip(),) if note.is_file() else ())
 
@@ -85,17 +83,16 @@ def _fetch_file(source: Source, file: File, path: Path, origin: str | Path, unch
 
 def _locate(file: File, origin: str, count: int) -> str | Path:
     """The address or the path of one file of a set that has `count` of them."""
-    published = file.url.rpartition("/")[2]
     if not origin:
         return file.url
-    if "://" in origin:
-        if count > 1 and not origin.endswith("/"):
-            raise ValueError(f"--from {origin}: the set has {count} files; give their directory, with / behind it")
-        return origin + published if origin.endswith("/") else origin
-    path = Path(origin).expanduser()
-    if not path.is_dir():
-        if count > 1:
-            raise ValueError(f"--from {origin}: the set has {count} files; give the directory that holds them")
+    published, path, is_address = file.url.rpartition("/")[2], Path(origin).expanduser(), "://" in origin
+    is_directory = origin.endswith("/") if is_address else path.is_dir()
+    if count > 1 and not is_directory:
+        how = "give their directory, with / behind it" if is_address else "give the directory that holds them"
+        raise ValueError(f"--from {origin}: the set has {count} files; {how}")
+    if is_address:
+        return origin + published if is_directory else origin
+    if not is_directory:
         return path
     names = dict.fromkeys((published, *file.names))
     found = [path / name for name in names if (path / name).is_file()]
@@ -105,8 +102,7 @@ def _locate(file: File, origin: str, count: int) -> str | Path:
 
 
 def _copy(origin: str | Path, part: Path, name: str) -> tuple[str, str]:
-    """Copies an address or a path to `part`, unpacked. Returns the SHA-256 of what came and of what was in it.
-    ValueError if it does not come whole."""
+    """Copies an address or a path to `part`, unpacked. Returns the SHA-256 before and after unpacking."""
     with (
         _one_line(str(origin)),
         _open(origin) as (stream, size),
@@ -153,9 +149,8 @@ def _open(origin: str | Path):
         with origin.open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
         return
-    # All addresses in data/sets/registry.py are https; --from may give an http one.
     if urllib.parse.urlsplit(origin).scheme not in ("https", "http"):
-        raise ValueError(f"{origin}: needs an address that begins with https:// (or, if it must be, http://)")
+        raise ValueError(f"{origin}: needs an address that begins with https:// or http://")
     request = urllib.request.Request(origin, headers={"User-Agent": "codeladder"})
     with urllib.request.build_opener(_SameSafety).open(request, timeout=SECONDS) as response:
         size = response.headers.get("Content-Length")

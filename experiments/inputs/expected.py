@@ -2,12 +2,11 @@
 
     data file --> records (data/sets/evalplus.py) --> each solution on each of its inputs, in the sandbox --> Expected
 
-A solution runs like any other program; its outputs come back as plain data of exact types (sandbox.read_value). The
-cache remembers them in a file named by the data file's content, this module's format and Python's version (versions
-may differ in the order of a set).
+Outputs come back as plain data of exact types (sandbox.read_value). The cache remembers them by the data file's
+content, this module's format and Python's version (versions may differ in the order of a set).
 
-An output becomes no test if no answer could return it: one of more than 256 KiB, or one that does not fit into an
-answer's memory. MBPP+ has 16 such inputs of 41,015: 6 of Mbpp/255 (up to 640 MB) and 10 of Mbpp/630 (up to 2 MB).
+An output that no answer could return is no test: more than 256 KiB, or more than an answer's memory. MBPP+ has 16 such
+inputs of 41,015: 6 of Mbpp/255 (up to 640 MB) and 10 of Mbpp/630 (up to 2 MB).
 """
 
 import hashlib
@@ -37,10 +36,9 @@ def expected_outputs(
 
     path         the file of the records
     records      some or all of its tasks
-    skip_broken  leave out a task whose solution fails on an input, with a line on stderr (leave_out)
+    skip_broken  as in leave_out
 
-    ValueError, one line, if a solution fails and skip_broken is False, if no task is left, or if the sandbox does not
-    start. The cache remembers the outputs of the others even then.
+    ValueError, one line, as in leave_out, or if the sandbox does not start.
     """
     cache = cache_path(path)
     known = recall(cache, "the canonical solutions")
@@ -60,8 +58,7 @@ def expected_outputs(
 
 
 def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict[str, dict], list[Broken]]:
-    """Runs each solution on its inputs. Returns the fields of Expected by task_id, with outputs as JSON texts, and the
-    tasks whose solution fails, in the order of the records."""
+    """The fields of Expected by task_id, with outputs as JSON texts; and the tasks whose solution fails, in order."""
     outcomes = run_with_bar(judge, [calls_of(record) for record in records], "expected outputs")
     found, broken = {}, []
     for record, outcome in zip(records, outcomes, strict=True):
@@ -70,7 +67,7 @@ def run_solutions(records: Sequence[EvalPlusTask], judge: Sandbox) -> tuple[dict
             broken.append(result)
         else:
             found[record.task_id] = result
-    # The time to keep is that of inputs that become tests: run again without the others.
+    # The time to keep is that of the tests: run again without the inputs that are left out.
     partial = [record for record in records if record.task_id in found and found[record.task_id]["left_out"]]
     again = judge.run([calls_of(record, found[record.task_id]["left_out"]) for record in partial])
     for record, outcome in zip(partial, again, strict=True):

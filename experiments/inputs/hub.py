@@ -1,8 +1,7 @@
 """Finds a checkpoint, a directory or a repository of the Hugging Face hub, and reads its tokenizer.
 
-Nothing downloaded is executed: weights come from safetensors only, and Python files are not fetched. The hub's client
-uses its cache and its usual environment variables: HF_HOME (place of the cache), HF_ENDPOINT (another hub), HF_TOKEN
-(access to private repositories), HF_HUB_OFFLINE=1 (the cache alone).
+Nothing downloaded is executed: weights are safetensors, and Python files are not fetched. The client reads
+its environment variables: HF_HOME (the cache), HF_ENDPOINT (another hub), HF_TOKEN, HF_HUB_OFFLINE=1 (the cache alone).
 """
 
 import re
@@ -31,14 +30,8 @@ KNOWN_MODELS = (  # suggestions if --model is misspelt
     "deepseek-ai/deepseek-coder-1.3b-instruct",
 )
 FILES = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template*",
-    "model*.safetensors",
-    "model.safetensors.index.json",
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    *("chat_template*", "model*.safetensors", "model.safetensors.index.json"),
 ]
 
 
@@ -53,8 +46,8 @@ def checkpoint_path(name: str) -> Path:
 def find_checkpoint(name: str) -> tuple[Path, str]:
     """The directory that `--model` names, and the commit if it was downloaded ("" if not).
 
-    `name` is a directory, "data/tiny", or a repository of the hub: owner/name, or owner/name@revision for a branch, a
-    tag or a commit. A name within a directory that exists (runs/mine) is a path, unless it has @revision.
+    `name` is a directory, "data/tiny", or a repository of the hub: owner/name, or owner/name@revision (a branch, a tag
+    or a commit). A name within a directory that exists (runs/mine) is a path, unless it has @revision.
 
     ValueError, one line, if it is none of them or the download fails.
     """
@@ -71,7 +64,7 @@ def find_checkpoint(name: str) -> tuple[Path, str]:
 
 
 def _download(name: str, repository: str, revision: str) -> tuple[Path, str]:
-    """The files of one commit. config.json comes first: a model that we cannot run needs no download of its weights."""
+    """The files of one commit. config.json comes first, so weights that we cannot run are not downloaded."""
     config = Path(_fetch(name, repository, revision, ["config.json"]), "config.json")
     if not config.is_file():
         raise ValueError(f"--model {name}: the repository has no config.json, so it is no model of transformers'")
@@ -113,9 +106,9 @@ def _fetch(name: str, repository: str, revision: str, files: list[str]) -> str:
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     """The tokenizer of `tokenizer.json`, with the special tokens and the chat template of the files beside it.
 
-    AutoTokenizer would build the class that tokenizer_config.json names. For DeepSeek-Coder's LlamaTokenizerFast,
-    transformers 5 would build a SentencePiece tokenizer from a byte-level vocabulary, which loses all spaces. Such a
-    class adds one thing to the file: a BOS before each text if `add_bos_token` is true. We do the same.
+    AutoTokenizer builds the class that tokenizer_config.json names: for DeepSeek-Coder's LlamaTokenizerFast,
+    transformers 5 makes a SentencePiece tokenizer of a byte-level vocabulary, and all spaces are lost. The class adds
+    only a BOS before each text if `add_bos_token` is true. We do the same.
 
     ValueError, one line: no such file, a damaged one, a token that has no row in the embedding.
     """
@@ -123,7 +116,6 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
     if not path.is_file():
         convert = "AutoTokenizer.from_pretrained(OLD).save_pretrained(NEW)"
         raise ValueError(f"{directory}: no tokenizer.json; transformers makes it of other formats: {convert}")
-    # Read the files here, so that an error names the damaged one.
     beside = (directory / "special_tokens_map.json", config)
     fields = {name: value for file in beside if file.is_file() for name, value in read_json(file).items()}
     model = read_json(path).get("model")
@@ -150,8 +142,8 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
 def read_eos(directory: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The token ids that end a text: those of generation_config.json, else of config.json, else of the tokenizer.
 
-    If the tokenizer's own id is among them it comes first: it ends an answer, while Llama 3's list begins with the id
-    that ends a document. ValueError if there are none, or one that the model has no row for.
+    The tokenizer's own id comes first: it ends an answer (Llama 3's list begins with the id that ends a document).
+    ValueError if there are none, or one that the model has no row for.
     """
     for path in (directory / "generation_config.json", directory / "config.json"):
         found = read_json(path).get("eos_token_id") if path.is_file() else None

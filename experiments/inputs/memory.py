@@ -2,9 +2,9 @@
 
     peak = what stays (weights, adapter, critic, reference) + the larger of sampler and learner, which take turns
 
-The estimate is the worst case: all prompts are as long as the longest, all completions use the whole token budget. It
-counts tensors. The Python process, CUDA's context and the gaps of the allocator come on top.
-N prompts of P tokens and B completions of T tokens are in memory together; s is the bytes of a weight.
+The worst case: all prompts are as long as the longest, all completions use the whole budget. Only tensors count, not
+the Python process, CUDA's context and the allocator's gaps. N prompts of P tokens and B completions of T tokens are in
+memory together; s is the bytes of a weight.
 """
 
 from dataclasses import dataclass, fields
@@ -36,8 +36,7 @@ CONTROL_GROUP = (  # files of versions 2 and 1: limit, used; and which field of 
 
 
 def available_memory(device: torch.device, root: Path = Path("/")) -> int:
-    """Free bytes: on CUDA the driver's figure; on the CPU the least of the kernel's and of the control groups that this
-    process is in (the limits of containers)."""
+    """Free bytes: on CUDA the driver's figure; on the CPU the least of the kernel's and of our control groups'."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     lines = (root / "proc/meminfo").read_text().splitlines()
@@ -107,13 +106,12 @@ def read_load(options, prompt_tokens: int, chunk: int) -> Load:
 
 @cache
 def weight_shapes(config: ModelConfig) -> dict[str, torch.Size]:
-    """Name -> shape of each parameter of the model without an adapter."""
+    """The shape of each parameter of the model without an adapter, by name."""
     with torch.device("meta"):  # takes no memory
         return {name: parameter.shape for name, parameter in Decoder(config).named_parameters()}
 
 
 def count_base(config: ModelConfig) -> int:
-    """Parameters of the model without an adapter."""
     return sum(shape.numel() for shape in weight_shapes(config).values())
 
 
@@ -134,7 +132,6 @@ def total(part: dict[str, int]) -> int:
 
 
 def peak(parts: dict[str, dict[str, int]]) -> int:
-    """Bytes at the worst moment of the run that `estimate` describes."""
     return total(parts["stays"]) + max(total(parts["sampler"]), total(parts["learner"]))
 
 
@@ -179,7 +176,7 @@ def sampler(config: ModelConfig, load: Load, prompts: int, rows: int) -> dict[st
 
 
 def microbatch(load: Load) -> tuple[int, int]:
-    """(prompts N, rows B) of the largest microbatch, as Learner.microbatches cuts them."""
+    """(prompts N, rows B) of the largest microbatch of Learner.microbatches."""
     rows, size = min(load.microbatch_rows, -(-load.prompts * load.group_size // load.minibatches)), load.group_size
     limit = load.microbatch_tokens or float("inf")
     while rows > 1 and rows * load.max_new_tokens + -(-rows // size) * load.prompt_tokens > limit:
@@ -206,7 +203,7 @@ def learner(config: ModelConfig, load: Load) -> dict[str, int]:
 
 
 def passes(config: ModelConfig, load: Load, prompts: int, rows: int, s: int) -> tuple[int, int]:
-    """Bytes that a forward pass keeps for its backward pass, and bytes more while the backward pass is at one block."""
+    """Bytes that a forward pass keeps for its backward pass, and bytes more for the backward pass of one block."""
     before, own = prompts * load.prompt_tokens, rows * load.max_new_tokens  # N P, B T
     seen = rows * (load.prompt_tokens + load.max_new_tokens)  # keys that the completions attend to
     layers, inner, shapes = config.num_hidden_layers, config.intermediate_size, linear_shapes(config)

@@ -1,9 +1,9 @@
-"""Opens a set of problems for a command: downloads its file, computes missing expected outputs, runs the references.
+"""Opens a set of problems for a command.
 
     "mbpp"      the file in the cache, or downloaded  -->  problems  -->  each reference passes its own tests
     "mbppplus"  likewise; the references give the expected outputs, in the sandbox (expected.py)
 
-The cache remembers expected outputs and which references passed. This project's tests verify the embedded sets.
+This project's tests verify the embedded sets.
 """
 
 import sys
@@ -29,13 +29,12 @@ def open_problems(
     cpu_seconds: float = 1.0,
     allow_weak: bool = False,
 ) -> dict[str, list[Problem]]:
-    """The problems of each split of a set: a name, a name with "-stdin", or the path of a JSON-lines file.
+    """The problems of each split of a set. ValueError, one line, if anything is wrong with it.
 
+    name         of a set, also with "-stdin"; or the path of a JSON-lines file
     given        of a named set: its file, or the directory of its files, instead of the cache
     skip_broken  leave out problems whose reference fails its own tests, with a line for each; else they are an error
     cpu_seconds  the time limit of an answer; answers to problems with a slow reference get more
-
-    ValueError, one line, for all that is wrong with the set.
     """
     path = Path(given) if given else None
     bare = name.removesuffix(STDIN)
@@ -56,9 +55,9 @@ def open_problems(
         cpu_seconds=cpu_seconds,
         skip_broken=skip_broken,
     )
-    every = {problem.task_id: problem for problem in kept}
+    by_id = {problem.task_id: problem for problem in kept}
     for split, problems in found.items():
-        found[split] = [every[problem.task_id] for problem in problems if problem.task_id in every]
+        found[split] = [by_id[problem.task_id] for problem in problems if problem.task_id in by_id]
         if not found[split]:
             raise ValueError(f"--data {name}: no problem of {split} is left")
     return found
@@ -96,17 +95,15 @@ def lacks_outputs(name: str) -> bool:
 
 
 def shots(name: str, given: str = "") -> list[Problem]:
-    """The solved problems that a few-shot prompt shows for a set. If it names none, data/prompts.py has some."""
+    """The solved problems that the set names for few-shot prompts; data/prompts.py has others."""
     chosen = SHOTS.get(name.removesuffix(STDIN), ())
     problems = load_problems(name, "prompt", Path(given) if given else None) if chosen else []
     return [problem for problem in problems if problem.task_id in chosen]
 
 
 def fit_prompts(problems: list[Problem], lengths: list[int], most: int, what: str) -> tuple[list[Problem], int]:
-    """The problems whose prompt has at most `most` tokens (0: any number), and the length of the longest of these.
-
-    A line on stderr counts the others. ValueError, one line, if no problem is left.
-    """
+    """The problems whose prompt has at most `most` tokens (0: any number), and the length of the longest of these. A
+    line on stderr counts the others. ValueError, one line, if no problem is left."""
     fitting = {i: length for i, length in enumerate(lengths) if not most or length <= most}
     if not fitting:
         raise ValueError(f"--max-prompt-tokens {most}: {what}: the shortest prompt has {min(lengths)}")

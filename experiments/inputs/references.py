@@ -1,10 +1,9 @@
 """Runs each problem's reference solution on the problem's own tests, in a sandbox like that of the answers.
 
-If a reference fails, its problem says nothing about an answer: the tests are wrong, or it needs a module that the
-sandbox does not have. If a reference is slow (one of MBPP takes 2.4 s), answers to its problem get more time.
+A problem whose reference fails says nothing about an answer: its tests are wrong, or the sandbox lacks a module. If a
+reference is slow (one of MBPP takes 2.4 s), answers to its problem get more time.
 
-The cache remembers which references passed, and their time, by the content of the problems, the limits and Python's
-version. A reference that failed runs again each time: the machine may have been busy.
+The cache remembers which references passed, and their time. One that failed runs again: the machine may have been busy.
 """
 
 import hashlib
@@ -48,8 +47,7 @@ class Broken:
 def check_references(
     problems: Sequence[Problem], start: Callable[[Limits], Sandbox], *, cpu_seconds: float, skip_broken: bool = False
 ) -> list[Problem]:
-    """The problems without those whose reference fails; those with a slow reference get a time limit of their own.
-    Problems without a reference stay as they are.
+    """The problems whose reference does not fail, with a time limit of their own if it is slow.
 
     start        starts a sandbox with these limits; not called if all are known to pass
     cpu_seconds  the time limit of an answer, unless its problem has its own
@@ -57,7 +55,7 @@ def check_references(
     """
     limits = program_limits(max(cpu_seconds, LONGEST))
     path = cache_path(problems, limits)
-    # A JSON object has texts as names, and 1 and "1" are two problems: each name is JSON itself.
+    # 1 and "1" are two problems, but names in JSON are texts: each name is JSON itself.
     seconds = {json.loads(name): value for name, value in recall(path, "the references").items()}
     broken: list[Broken] = []
     unknown = [problem for problem in problems if problem.code and problem.task_id not in seconds]
@@ -77,8 +75,7 @@ def give_room(problem: Problem, seconds: float, cpu_seconds: float) -> Problem:
 
 
 def verify(problems: Sequence[Problem], judge: Sandbox) -> tuple[list[Broken], dict[int | str, float]]:
-    """Runs the references. Returns those that fail, in the order of the problems, and the CPU seconds of the others by
-    task_id."""
+    """The references that fail, in the order of the problems; and the CPU seconds of the others, by task_id."""
     outcomes = run_with_bar(judge, [make_task(problem, problem.code) for problem in problems], "verify references")
     broken, seconds = [], {}
     for problem, outcome in zip(problems, outcomes, strict=True):
@@ -102,8 +99,8 @@ def run_with_bar(judge: Sandbox, tasks: Sequence[Task], what: str) -> list[Outco
 
 
 def leave_out(problems: Sequence[Kind], broken: Sequence[Broken], skip_broken: bool) -> list[Kind]:
-    """The problems that are not broken. With `skip_broken` a line on stderr names each broken one (the first few of
-    many); without it the first one is a ValueError. ValueError, too, if no problem is left."""
+    """The problems that are not broken. `skip_broken` names the others on stderr; without it they are a ValueError.
+    ValueError, too, if no problem is left."""
     if broken and not skip_broken:
         more = f" (and {len(broken) - 1} more problems)" if len(broken) > 1 else ""
         raise ValueError(f"{broken[0]}{more}; --skip-broken leaves such problems out")

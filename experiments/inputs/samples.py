@@ -1,10 +1,8 @@
 """Completions from a file in EvalPlus's format, in place of a model: `eval.py --samples FILE.jsonl`.
 
 One JSON object a line: {"task_id", "solution"} with a whole program, or {"task_id", "completion"} with the text that
-follows the problem's stub, as in HumanEval. A solution has precedence. Several lines of one task are its samples, in
-their order. The text is judged as it stands: as in EvalPlus, no fenced block is cut out.
-
-In the file and in the set, task_ids may have the set's prefix or not: "Mbpp/2", "2" and 2 are one problem of MBPP.
+follows the problem's stub. A solution has precedence. The lines of a task are its samples, in their order. As in
+EvalPlus, no fenced block is cut out. "Mbpp/2", "2" and 2 are one problem of MBPP.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,13 +13,11 @@ from rl.rollout import Rollout
 
 
 def read_samples(path: Path, problems: Sequence[Problem], others: Collection[int | str], name: str) -> list[Rollout]:
-    """The samples of the problems, problem by problem, as rollouts without tokens that are not judged yet.
+    """The samples, problem by problem, as rollouts without tokens that are not judged yet. ValueError, one line, names
+    file, line and field, or says how many problems have no sample.
 
-    others  task_ids of the set that are not in `problems` (another split, or beyond --problems); lines of these are
-            skipped
+    others  task_ids of the set that are not asked for; their lines are skipped
     name    of the set ("mbpp", a path): gives the prefix if the set's own task_ids have none
-
-    ValueError, one line, names file, line and field, or says how many problems have no sample.
     """
     wanted = {problem.task_id: problem for problem in problems}
     ids: dict[str, list[int | str]] = {}  # by number: the tasks of that number, usually one
@@ -41,10 +37,8 @@ def read_samples(path: Path, problems: Sequence[Problem], others: Collection[int
             samples[task_id].append(Rollout(task_id, index, [], [], [], "", text, program=program, prefix=prefix))
     empty = [task_id for task_id, found in samples.items() if not found]
     if empty:
-        raise ValueError(
-            f"{path}: no sample for {len(empty)} of {len(wanted)} problems, the first of them {empty[0]!r}; "
-            "--split and --problems narrow what is evaluated"
-        )
+        lacking = f"no sample for {len(empty)} of {len(wanted)} problems, the first of them {empty[0]!r}"
+        raise ValueError(f"{path}: {lacking}; --split and --problems narrow what is evaluated")
     return [rollout for found in samples.values() for rollout in found]
 
 

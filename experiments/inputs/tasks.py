@@ -7,7 +7,7 @@ from sandbox import Case, Limits, Sandbox, Task, WeakSandbox
 def program_limits(cpu_seconds: float) -> Limits:
     """`cpu_seconds` for a program with all its tests: a program that loops on one test loops on most.
 
-    CPU time decides. The limit on elapsed time is for programs that sleep, and wide, so a busy machine changes nothing.
+    The limit on elapsed time is for programs that sleep. It is wide, so a busy machine changes nothing.
     """
     return Limits(
         test_cpu_seconds=cpu_seconds,

@@ -10,9 +10,7 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     """Unbiased pass@k of one problem (Chen et al. 2021, "Evaluating Large Language Models Trained on Code", eq. 1).
 
     1 - C(n - c, k) / C(n, k): the chance that k of the n samples, drawn without replacement, hold a correct one.
-    ValueError for k > n.
-
-    Example: 1 correct of 2 samples is 0.5 for k = 1 and 1.0 for k = 2.
+    ValueError for k > n. Example: 1 correct of 2 samples is 0.5 for k = 1 and 1.0 for k = 2.
     """
     if not 1 <= k <= samples:
         raise ValueError(f"pass@{k} needs at least {k} samples a problem, there are {samples}")
@@ -29,7 +27,7 @@ def bootstrap_interval(values: Sequence[float]) -> list[float]:
 
 
 def paired_interval(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    """95 % percentile bootstrap of mean(second) - mean(first) over the same problems: [low, high].
+    """95 % percentile bootstrap of mean(second) - mean(first): [low, high].
 
     A resample has both values of a problem, so problems that are easy or hard for both do not widen the interval.
     """
@@ -39,9 +37,7 @@ def paired_interval(first: Sequence[float], second: Sequence[float]) -> list[flo
 def mcnemar(only_first: int, only_second: int) -> float:
     """p of McNemar's exact two-sided test (McNemar 1947; binomial in place of chi squared).
 
-    p is the chance of counts at least as uneven, if either of the two is as likely to solve a problem that only one
-    solves.
-
+    The chance of counts at least as uneven if both are equally likely to solve a problem that only one solves.
     Example: mcnemar(0, 5) is 2 / 2^5 = 0.0625; mcnemar(3, 3) is 1.0.
     """
     count, fewer = only_first + only_second, min(only_first, only_second)

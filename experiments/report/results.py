@@ -83,7 +83,7 @@ def passed_first(rollout: Rollout, count: int) -> bool:
 
 
 def length(rollout: Rollout) -> int:
-    """Tokens of a sampled answer, which has at least one; characters of an answer from a file."""
+    """Tokens of a sampled answer (at least one), characters of an answer from a file."""
     return len(rollout.completion) or len(rollout.text)
 
 
@@ -94,9 +94,8 @@ def length_unit(rollout: Rollout) -> str:
 def rates(results: Sequence[ProblemResult], ks: Sequence[int] = POWERS) -> dict[str, list[float]]:
     """The values of all problems for each figure: {"greedy_pass@1": [1.0, 0.0, ..], "pass@1": .., "base/pass@1": ..}.
 
-    Figures in "base/" count the benchmark's own tests, the others all tests. There are no greedy figures if a problem
-    has no greedy answer, no pass@k for k above the number of samples, and no "base/" if no problem has base tests. If
-    only some problems have them, all tests of the others count.
+    "base/" counts the benchmark's own tests (all tests of a problem without base tests). Left out: greedy figures if a
+    problem has no greedy answer, pass@k for k above the number of samples, "base/" if no problem has base tests.
     """
     found = {}
     samples = min(result.n for result in results)

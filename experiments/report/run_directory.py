@@ -14,10 +14,7 @@ LINE_FILES = ("metrics.jsonl", "rollouts.jsonl")
 
 
 class RunDirectory:
-    """config.json, metrics.jsonl, rollouts.jsonl and the other files of one run. One process at a time locks it.
-
-    ValueError, one line, if another process has it locked, or if it cannot be made or written.
-    """
+    """The files of one run. ValueError, one line, if another process has it locked, or if it cannot be written."""
 
     def __init__(self, path: Path):
         try:
@@ -34,10 +31,10 @@ class RunDirectory:
             raise ValueError(f"{path}: another process is at work on this run") from None
 
     def open(self, sizes: dict[str, int]) -> None:
-        """Opens the line files. They grow by whole steps and are flushed after each, so a run can be read at any time.
+        """Opens the line files. They grow by whole steps, so a run can be read at any time.
 
-        `sizes` are their lengths in bytes at the checkpoint of a resumed run ({} is empty); later lines are cut off, as
-        they will be written again. ValueError, one line, and nothing cut, if a file is shorter.
+        `sizes` are their bytes at the checkpoint of a resumed run; later lines are cut off, and written again.
+        ValueError, one line, and nothing cut, if a file is shorter.
         """
         for name in LINE_FILES:
             path, size = self.path / name, sizes.get(name, 0)
@@ -77,7 +74,7 @@ class RunDirectory:
 
 
 def to_record(rollout: Rollout) -> dict:
-    """What rollouts.jsonl keeps of a rollout: everything but token-level numbers and the program's output."""
+    """What rollouts.jsonl keeps of a rollout: all but token-level numbers and the program's output."""
     outcome = {}
     if rollout.outcome is not None:  # None: a reference solution (SFT)
         outcome = rollout.outcome.to_dict() | {"tests": [test.word for test in rollout.outcome.tests]}

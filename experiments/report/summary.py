@@ -1,11 +1,8 @@
-"""From judged rollouts to the summary of an evaluation (plain data, for --json), and from that to its text.
-
-results.py has the figures of each problem. Here they become means with intervals, and shares of stages, error types
-and findings.
-"""
+"""From judged rollouts to the summary of an evaluation (plain data, for --json), and from that to its text."""
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 
 from data.problems import Problem
 from experiments.report.pass_at_k import bootstrap_interval
@@ -34,11 +31,8 @@ def summarize_splits(
 def summarize(
     problems: Sequence[Problem], greedy: list[Rollout], sampled: list[Rollout], ks: Sequence[int] = POWERS
 ) -> dict:
-    """Pass rates with intervals, stages, error types, findings and lengths of one set of problems.
-
-    All but the pass rates describe the sampled rollouts (the greedy ones if nothing was sampled): stages and error
-    types as shares, findings as the mean number in a rollout.
-    """
+    """Pass rates with intervals; and of the sampled rollouts (else the greedy ones): stages and error types as shares,
+    findings as the mean number in a rollout, and lengths."""
     summary: dict = {"problems": len(problems)}
     for name, values in rates(make_results(problems, greedy, sampled), ks).items():
         summary |= {name: sum(values) / len(values), f"{name}_interval": bootstrap_interval(values)}
@@ -67,11 +61,10 @@ def summarize(
 def format_table(columns: dict[str, dict], names: Sequence[str]) -> str:
     """One line for each split and figure, one column for each evaluation, with intervals in percent."""
     lines = []
-    for split in next(iter(columns.values())):
-        for name in names:
-            cells = [c[split] for c in columns.values()]
-            if all(name in cell for cell in cells):
-                lines.append([split, name, *(format_cell(cell, name) for cell in cells)])
+    for split, name in product(next(iter(columns.values())), names):
+        cells = [column[split] for column in columns.values()]
+        if all(name in cell for cell in cells):
+            lines.append([split, name, *(format_cell(cell, name) for cell in cells)])
     return align(["split", "figure", *columns], lines)
 
 

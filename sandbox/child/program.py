@@ -1,4 +1,4 @@
-"""The child's own code, once it is confined: compile the program, run its body, answer calls.
+"""The child's own code after its confinement: compile the program, run its body, answer calls.
 
 Messages over the socket, in frames (wire.py), `<` to the judge and `>` from it:
 
@@ -6,19 +6,17 @@ Messages over the socket, in frames (wire.py), `<` to the judge and `>` from it:
     < ["syntax", type, line, column]      it does not compile; the end
     < ["parsed"]                          (with the first message the kernel tells the judge our process id)
     < ["failed", type, line, column, status]    its body or the support raised; the end
-    > [nonce, names]                      sent at once, but read only here, so the body cannot know the nonce
-    < [nonce, handles]                    for each name the handle of the program's callable of that name, or null
+    > [nonce, names]                      read only after the body, so the body cannot know the nonce
+    < [nonce, handles]                    a handle of the program's callable for each name, or null
     > [nonce, operation, handle, ...]     see _OPERATIONS
     < [nonce, "value", value]
       [nonce, "raised", type, message, line, column]      [nonce, "stop"] (of "next")
       [nonce, "too large"]      [nonce, "not plain"]
 
-Covered: the reports on an honest program are right. Hostile exceptions (`__str__`, `__class__`, metaclass, huge names)
-are named without running their code. Values of subclasses are reduced to their built-in base by the base's own methods:
-a list with an odd `__iter__` becomes the list that it stores.
-Not covered: the program is in the same process, so it can send all of this itself, and a program that breaks `json` or
-`builtins` breaks its own answers. Nothing depends on it: tests and expected values are not here, and the judge compares
-what it decodes itself.
+Covered: the reports on an honest program are right. Naming a hostile exception (`__str__`, `__class__`, metaclass, huge
+name) runs none of its code. The base's own methods reduce a value of a subclass to its built-in base.
+Not covered: the program is in the same process, so it can send all of this itself, and can break its own answers (with
+`json` or `builtins`). No verdict depends on it: the judge has the tests and compares what it decodes itself.
 """
 
 import atexit
@@ -54,8 +52,7 @@ _true_arguments = BaseException.__dict__["args"].__get__
 def serve(reply_cap: int, line_count: int) -> None:
     """Run one program; return when the judge hangs up. A script ends the process.
 
-    reply_cap   bytes of one reply
-    line_count  mark executed lines up to this one in the file LINES_FD; 0 for none
+    `reply_cap`: bytes of one reply. `line_count`: mark executed lines up to this one in the file LINES_FD; 0 for none.
     """
     program, is_script, support = wire.read_frame(JUDGE_FD)
     module = types.ModuleType("__main__" if is_script else "program")
@@ -81,7 +78,7 @@ def serve(reply_cap: int, line_count: int) -> None:
 def _run_support(source: str) -> bool:
     """Run the task's stand-ins in their own namespace. If they fail, tell the judge and return False."""
     try:
-        exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # nosec B102: the task's
+        exec(compile(source, "<support>", "exec", dont_inherit=True), {"__name__": "support"})  # the task's  # nosec B102
     except Exception:
         wire.write_frame(JUDGE_FD, ["failed", "SupportError", None, None, 1])
         return False
@@ -91,8 +88,7 @@ def _run_support(source: str) -> bool:
 def _run_body(code: types.CodeType, namespace: dict, program: str) -> int | None:
     """Run the module body. If it raises, tell the judge and return the exit status; else None."""
     try:
-        # Running the program is the purpose; the process is confined.
-        exec(code, namespace)  # nosec B102
+        exec(code, namespace)  # the process is confined  # nosec B102
     except BaseException as error:  # also SystemExit: the body has not run to its end
         status = _exit_status(error)
         flush()
@@ -125,7 +121,7 @@ def _end_script(status: int | None) -> None:
 
 
 def flush() -> None:
-    """Write out what print() still holds. It is lost beyond the limit of output, or if stdout is closed."""
+    """Write out what print() still buffers, unless the limit of output is reached or stdout is closed."""
     for stream in (sys.__stdout__, sys.__stderr__):
         try:
             stream.flush()
@@ -133,10 +129,7 @@ def flush() -> None:
             continue
 
 
-# Calls --------------------------------------------------------------------------------------------------------
-
-
-# The objects behind handles. They are kept alive, so that Python gives no id twice. Each child fills its own copy.
+# The objects behind handles, kept alive so that Python gives no id twice. Each child fills its own copy.
 _objects: list = []
 _numbers: dict[int, int] = {}
 _read_request = wire.reader(lambda number, _name: _objects[number])
@@ -157,7 +150,7 @@ def _answer_calls(namespace: dict, program: str, reply_cap: int) -> None:
 
 
 def _handle(value: object) -> object:
-    """The form of a value that has no plain type: that of its built-in base if it has one, else a handle."""
+    """The form of a value without a plain type: that of its built-in base, else a handle."""
     kind = type(value)
     for base in _true_bases(kind)[1:]:
         if base in _STRIP:
@@ -199,8 +192,8 @@ def _raised(error: BaseException, program: str) -> list:
     return ["raised", _name(error), message[:_MESSAGE_CAP], *_place(error, program)]
 
 
-# What a test can do with an object that stays here: a function, a class, an instance, an iterator. `==`, `in`,
-# isinstance, order and truth are missing, because with them the program would judge itself.
+# What a test can do with an object that stays here. `==`, `in`, isinstance, order and truth are missing, because with
+# them the program would judge itself.
 _OPERATIONS = {
     "call": lambda target, positional, named: target(*positional, **dict(named)),
     "get": getattr,
@@ -213,7 +206,7 @@ _OPERATIONS = {
     "str": str,
 }
 
-# How a value of a subclass becomes one of its base, by the base's own methods: no code of the subclass runs.
+# A value of a subclass as one of its base, by the base's own methods: no code of the subclass runs.
 _STRIP = (
     dict.fromkeys((int, float, complex), lambda base, value: base.__pos__(value))
     | dict.fromkeys((str, bytes, bytearray, list), lambda base, value: base.__getitem__(value, slice(None)))
@@ -222,16 +215,13 @@ _STRIP = (
 )
 
 
-# Names and places ---------------------------------------------------------------------------------------------
-
-
 def _class_name(kind: type) -> str:
     name = str.__getitem__(_true_name(kind), slice(0, _NAME_CAP))
     return name if name.isascii() and name.isidentifier() else ""
 
 
 def _name(error: BaseException) -> str:
-    """The type's name, without running code of the program (it looks up no attribute of the error)."""
+    """The type's name. Looks up no attribute of the error, which would run code of the program."""
     return _class_name(type(error)) or "Exception"
 
 
@@ -281,16 +271,13 @@ string struct textwrap threading time traceback types typing unicodedata
 
 
 def preload() -> None:
-    """Load the modules that short programs import: once in the zygote, not in each child."""
+    """Load the modules that short programs import, once in the zygote."""
     for name in PRELOAD.split():
         importlib.import_module(name)
 
 
 def clean_up() -> None:
-    """In the zygote, once, last: what each child would otherwise do, at the cost of copied pages.
-
-    Programs can no longer import our own modules, see no arguments, and find `random` at the same seed.
-    """
+    """In the zygote, last: hide our modules and arguments from programs, and seed `random`."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]
     sys.argv = sys.orig_argv = [""]

@@ -2,15 +2,14 @@
 
 The judge starts it. It confines itself once (confine/confinement.py), then obeys the judge over a socket:
 
-    > b"C0 10" with descriptors   fork a child. Numbers: lines to mark (0: none), seconds of CPU time in all.
-                                  Descriptors: its socket to the judge, stdin, stdout, stderr and, if lines are wanted,
-                                  the file for them
-    > b"K" or b"W"                kill and reap the child and all that it left; W: it is about to end, so wait a moment
+    > b"C0 10" with descriptors   fork a child. Numbers: lines to mark (0: none), CPU seconds in all. Descriptors: its
+                                  socket to the judge, stdin, stdout, stderr and, to mark lines, the file for them
+    > b"K" or b"W"                kill and reap the child and all that it left; W: first wait a moment for its end
     < status, CPU seconds, peak memory      answer to K and W (wire.REPORT)
 
-Covered: it holds no secret and no test, and reads no byte that a program wrote, so a program can neither steal from it
-nor command it. Nothing of a program survives K. When the judge dies, the zygote and all its children die.
-Not covered: what a program may still do with each layer and without it; see confine/.
+Covered: it holds no secret and no test, and reads no byte that a program wrote. Nothing of a program survives K. When
+the judge dies, the zygote and all its children die.
+Not covered: what a program may do with and without each layer; see confine/.
 """
 
 import contextlib
@@ -90,7 +89,7 @@ def _be_child(message: bytes, descriptors: list[int], state: confinement.State) 
 
 
 def _wait_a_moment(pid: int) -> None:
-    """Wait until the child, which has hung up, has ended: its own status says more than our SIGKILL."""
+    """Wait for the end of a child that has hung up, to get its own status instead of our SIGKILL."""
     if not hasattr(os, "pidfd_open"):  # not Linux
         time.sleep(_MOMENT_SECONDS)
         return

@@ -3,10 +3,10 @@
     confine_zygote   once, before any program: namespaces, a new root, the limits that children inherit
     confine_child    in each program's process, at its start: descriptors, session, rights, seccomp
 
-Covered: a layer counts as on only after its calls have succeeded; those of the child are tried in a fork. A layer that
-the machine lacks reports why, and the other layers are put on without it.
+Covered: a layer is on only after its calls have succeeded; those of the child are tried in a fork. A layer that the
+machine lacks reports why; the others are put on without it.
 Not covered: faults of the kernel, side channels (time, caches), the load of the machine.
-Costs, all layers together, 0.3 ms a program; a fork without them, its end included, costs 0.6.
+All layers cost 0.3 ms a program; a fork without them costs 0.6.
 """
 
 import errno
@@ -27,9 +27,9 @@ _exit = os._exit  # a program can replace the one in `os`
 
 @dataclass
 class State:
-    """What a zygote knows about its confinement and needs for its children."""
+    """The state of a zygote's confinement, for its children."""
 
-    status: dict[str, str]  # layer: "on", or one line that says why not
+    status: dict[str, str]  # layer: "on", or the reason why not, in one line
     settings: dict  # fields of outcome.Limits
     zygote: int  # process id of the zygote as its children see it; 0 if each has a PID namespace of its own
     user: int | None = None  # that a child has to become; None if the zygote is that user already, or cannot change
@@ -45,12 +45,10 @@ class State:
 
 
 def confine_zygote(settings: dict, without: frozenset[str] = frozenset()) -> State:
-    """Put on all that children inherit. Call it in a process with one thread, before any program runs.
+    """Put on all that children inherit, in a process with one thread. `settings`: fields of outcome.Limits.
 
-    settings  fields of outcome.Limits, for the whole life of the zygote
-    without   names of layers to leave out
     With a PID namespace this returns in another process; the calling one waits outside and ends with it.
-    Raises ValueError for an unknown layer.
+    Raises ValueError for an unknown layer in `without`.
     """
     state = State(dict.fromkeys(layers.left_out(without), _LEFT_OUT), settings, zygote=os.getpid())
     if sys.platform == "linux":
@@ -68,8 +66,8 @@ def confine_zygote(settings: dict, without: frozenset[str] = frozenset()) -> Sta
 
 
 def _confine_on_linux(state: State) -> None:
-    """The order matters. Root makes the new file system while it is root, because only root can reach a Python in
-    root's home. Another user needs a user namespace first.
+    """The order matters: root makes the new file system while it is root (Python may be in root's home); another user
+    needs a user namespace first.
     """
     parent = os.getppid()
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # needed after the new root hides it
@@ -105,7 +103,7 @@ def _confine_on_linux(state: State) -> None:
 
 
 def _put_on(state: State, name: str, action: Callable, *arguments: object) -> None:
-    """Do what a layer requires; note that it is on, or why it is not."""
+    """Put a layer on; note "on" or the reason why not."""
     if state.status.get(name) == _LEFT_OUT:
         return
     try:
@@ -117,7 +115,7 @@ def _put_on(state: State, name: str, action: Callable, *arguments: object) -> No
 
 
 def _fails_in_fork(state: State, *actions: Callable) -> int:
-    """Try actions in a fork, so that they have no effect here. Returns 0, or the number of the OSError."""
+    """Try actions in a fork, without effect here. Returns 0 or the number of the OSError."""
     state.before_fork()
     pid = os.fork()
     if pid == 0:
@@ -173,9 +171,7 @@ def _become_first_process(state: State, proc: int) -> None:
 
 
 def _limit_threads(state: State) -> None:
-    """The kernel counts processes and threads of one user in one user namespace. If the zygote and the process that
-    waits outside are that user, it counts them too.
-    """
+    """The kernel counts threads per user in a user namespace, also those of the zygote and the outer process."""
     if state.has(layers.USERS):
         if os.geteuid() == 0:
             raise ValueError("the kernel does not limit root")
@@ -202,9 +198,7 @@ def _make_rules(state: State) -> None:
 
 
 def _put_on_rules(state: State) -> None:
-    """Put the rules on the zygote if namespaces separate its programs; else each program puts them on itself, because
-    Landlock then has to separate them.
-    """
+    """Put the rules on the zygote if namespaces separate its programs; else each program puts them on itself."""
     if state.has(layers.MOUNTS) or state.rules is None:
         _make_rules(state)
     if state.has(layers.MOUNTS) and state.has(layers.PROCESSES):
@@ -239,8 +233,7 @@ def _drop_rights(state: State) -> None:
 def confine_child(state: State, places: dict[int, int], cpu_seconds: int) -> None:
     """Put on the other layers, in a process just forked from the zygote, before it does anything else.
 
-    places       target descriptor: the open one to move there. All others are closed.
-    cpu_seconds  of the whole program
+    `places`: target descriptor: the open one to move there; all others are closed. `cpu_seconds`: of all tests.
     Raises OSError; the process must then end at once.
     """
     if state.has(layers.SESSION):
@@ -262,9 +255,9 @@ def confine_child(state: State, places: dict[int, int], cpu_seconds: int) -> Non
 
 
 def clear_strays(state: State) -> None:
-    """Kill and reap all processes that a program left behind. Its own process must have been reaped.
+    """Kill and reap all processes that a reaped program left behind (none with a PID namespace).
 
-    A PID namespace leaves none. Raises RuntimeError when they do not end.
+    Raises RuntimeError when they do not end.
     """
     if state.has(layers.PROCESSES):
         return

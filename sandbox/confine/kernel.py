@@ -1,8 +1,7 @@
 """Kernel calls that Python has no function for, by ctypes, on two architectures.
 
 Covered: a refused call raises an OSError that names the call.
-Not covered: other architectures and other kernels. There `machine()` is "", and the layers that need the number of a
-system call are off. The import itself makes no call, so this file can be imported anywhere.
+Not covered: other architectures and kernels. There `machine()` is "", and layers that call by number are off.
 """
 
 import ctypes
@@ -27,8 +26,7 @@ _NUMBERS = {
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP = 1, 4, 22
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 
-# No descriptor lies above: the zygote may open few, and inherits few.
-_HIGHEST_FD = 1 << 16
+_HIGHEST_FD = 1 << 16  # the zygote has no descriptor above
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -46,10 +44,8 @@ def call(name: str, *arguments: object) -> int:
 
 
 def prepared(name: str, *arguments: object) -> Callable[[], int]:
-    """The same, to be called later: in a child right after the fork.
-
-    Each object that a child makes or touches is a page to copy. Converting the arguments there takes ten times as long
-    as the call.
+    """The same, to be called later in a child, where converting the arguments takes ten times as long as the call
+    (pages to copy).
     """
     if name in _NUMBERS:
         target = _libc.syscall if machine() else None

@@ -1,13 +1,12 @@
 """Landlock: rules on files, TCP and signals that a process puts on itself and cannot take off.
 
 Covered (tests in tests/sandbox/confine/test_layers.py): no file can be written, made, removed or truncated (except
-writing to /dev/null), and only files below given directories can be read. From Landlock ABI 4 on: no TCP connection and
-no TCP port. From ABI 6 on: no signal to a process outside and no abstract socket of one.
+writing to /dev/null); only files below given directories can be read. From ABI 4 on: no TCP connection or port. From
+ABI 6 on: no signal to a process outside and no abstract socket of one.
 Not covered: whether a file exists, its size and times (`stat`), names of files below the given directories; changes of
 mode, owner or times of the user's own files; UDP and other sockets. Namespaces and seccomp cover those.
-With a mount namespace the rules are set once, in the zygote, for the whole new root, and cost a program nothing.
-Without one they are set in each child and cost a program 0.12 ms, because the kernel copies all rules each time. The
-program can then read only Python and its libraries, but still see which other files exist.
+With a mount namespace the zygote sets the rules once, for the whole new root. Without one each child sets them, for
+Python and its libraries, in 0.12 ms (the kernel copies all rules).
 """
 
 import os
@@ -34,8 +33,7 @@ def abi() -> int:
 def ruleset(readable: list[str], hidden: list[str], writable: list[str], scoped: bool) -> int:
     """Make rules that refuse all that this kernel can refuse. Returns a descriptor for `restrict`. Raises OSError.
 
-    readable  files and directories that may be read, with all below them
-    hidden    directories below those that may not be read
+    readable  files and directories that may be read, with all below them except `hidden` directories
     writable  files that may be read and written
     scoped    also refuse signals and abstract sockets, where the kernel can
     """

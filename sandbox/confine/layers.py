@@ -1,8 +1,7 @@
-"""The layers of confinement: their names, what each protects against, and the minimum for training.
+"""The layers of confinement: names, protection, and the minimum for training. `python -m sandbox doctor` prints them.
 
-confinement.py puts them on. `python -m sandbox doctor` prints this table and the state of each layer.
-Covered: `missing_minimum` says whether the layers that are on suffice for training.
-Not covered: whether a layer works; tests/sandbox/confine/test_layers.py attacks each of them.
+Covered: `missing_minimum` decides whether the layers that are on suffice for training.
+Not covered: whether a layer works; tests/sandbox/confine/test_layers.py attacks each.
 """
 
 from dataclasses import dataclass
@@ -72,10 +71,7 @@ _MINIMUM = (
 
 
 def missing_minimum(status: dict[str, str]) -> list[str]:
-    """What is below the minimum for training: for each gap the layers of which one is needed, and the harm.
-
-    Below the minimum, a program that the policy wrote can end the run, change it, or read the answers.
-    """
+    """The gaps below the minimum for training: for each the layers of which one is needed, and the harm."""
     return [
         f"{' or '.join(names)} (a program could {harm})"
         for names, harm in _MINIMUM

@@ -1,11 +1,11 @@
 """Namespaces: what a program can see. Own users, processes and network, and a file system with little except Python.
 
 Covered (tests in tests/sandbox/confine/test_layers.py): the only files are Python's library, the shared libraries and
-the time zones, all read-only. No /proc, /sys, /tmp, home, and no installed packages (they may hold the answers to the
-problems). No other process to signal or trace; when a program's first process ends, all its processes end. No network,
-not even a loopback. No shared memory, message queues or abstract sockets in common with others.
-Not covered: faults of the kernel. Namespaces do not limit resources; see limits.py.
-Costs: the PID namespace 0.03 ms a program; the others are made once and cost a program nothing.
+the time zones, all read-only. No /proc, /sys, /tmp, home or installed packages (they may hold answers). No process of
+others to signal or trace; all processes of a program end with its first. No network, not even a loopback. No shared
+memory, message queues or abstract sockets in common with others.
+Not covered: faults of the kernel. Resources; see limits.py.
+Costs: the PID namespace 0.03 ms a program; the others nothing.
 """
 
 import contextlib
@@ -39,10 +39,10 @@ def read_stdlib() -> None:
 
 
 def reach_stdlib_by_descriptor() -> int:
-    """Let another user import when Python is in a directory closed to others (for example root's home).
+    """Let another user import when Python is in a closed directory (for example root's home).
 
-    The kernel does not check a path through an open descriptor against the directories above it. Returns the
-    descriptor, which has to stay open. Needs /proc.
+    A path through an open descriptor skips the check of the directories above. Returns the descriptor, which must stay
+    open. Needs /proc.
     """
     link = f"/proc/self/fd/{_STDLIB_FD}"
     fd = os.open(_STDLIB, os.O_PATH)
@@ -165,8 +165,7 @@ def own_names() -> None:
 def become_first_process(proc: int) -> Callable[[], None]:
     """Go on as the first process of a new PID namespace. `proc`: descriptor of the machine's /proc.
 
-    The calling process stays outside, only waits, and ends as the new one ends. If it is killed, the new one is killed
-    too. So its parent may wait for it and kill it as if it were the new one.
+    The calling process waits outside and ends as the new one ends; killing it kills the new one.
     Returns a function to call before each fork: the fork is then the first process of a PID namespace below ours. (The
     kernel allows this to root, or if the caller's PID namespace belongs to its own user namespace.)
     """

@@ -1,14 +1,12 @@
-"""Seccomp: the system calls that a program may make, as an allow-list. The kernel runs it as a classic BPF program.
+"""Seccomp: an allow-list of system calls, which the kernel runs as a classic BPF program.
 
-Covered (tests in tests/sandbox/confine/test_layers.py): no new process and no other program (fork, vfork, clone without
+Covered (tests in tests/sandbox/confine/test_layers.py): no new process or program (fork, vfork, clone without
 CLONE_THREAD, exec); no socket except a pair of its own; no tracing or reading of other processes, no mounts, no
-namespaces, no keys, no io_uring, no bpf, no locks, no memory files, no way to undo the death signal. A call from
-another table (32-bit, x32) kills the process, because its numbers mean other calls.
-Without a PID namespace the program may send no signals, not even to itself.
-Not covered: faults in the kernel's code for the allowed calls. Threads are allowed. The filter cannot see memory behind
-a pointer (the path of `open`), so files are left to the mount namespace and Landlock.
-Costs 0.07 ms a program. At installation the kernel runs the filter once for each of some 450 calls, so the filter is a
-search tree and not a list.
+namespaces, keys, io_uring, bpf, locks or memory files, no way to undo the death signal. A call from another table
+(32-bit, x32; its numbers mean other calls) kills the process. Without a PID namespace: no signals, not even to itself.
+Not covered: faults in the kernel's code for the allowed calls. Threads. Memory behind a pointer (the path of `open`):
+the mount namespace and Landlock cover files.
+Costs 0.07 ms a program: the kernel runs the filter for some 450 calls at installation, so it is a search tree.
 """
 
 import ctypes

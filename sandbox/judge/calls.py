@@ -1,9 +1,8 @@
-"""Tests that call the program: `tests` and `check`. The test code runs here; a Remote stands for each program name.
+"""Tests that call the program: `tests` and `check`. The test code runs here, with a Remote for each program name.
 
-Covered: a test fails if the child died, hung or cheated during it, even if the test code catches the exception. A name
-that the test code defines anywhere is never taken from the program, and neither is a builtin or a module (except the
-entry point, which always is).
-Not covered: helpers that test code uses and does not define are the program's, and return what it likes.
+Covered: a test fails if the child ended, hung or tampered during it, even if the test code catches the exception. Names
+that the test code defines anywhere, builtins and modules never come from the program (the entry point always does).
+Not covered: helpers that test code uses and does not define are the program's, with any result.
 """
 
 import ast
@@ -18,13 +17,13 @@ from sandbox.outcome import Verdict
 
 site.setquit()  # exit() and quit(), which the option -S leaves out
 _BUILTIN_NAMES = frozenset(vars(builtins))
-# Modules that tests use though only the program imports them. They get the judge's own, never the program's.
+# Tests that use these without importing them get the judge's modules, never the program's.
 _MODULES = {"cmath", "collections", "copy", "datetime", "functools", "itertools", "json", "math", "operator"}
 _MODULES |= {"re", "string", "sys"}
 
 
 class Code:
-    """One piece of test code: compiled (None if it does not compile), the names that it reads and that it defines."""
+    """Test code: compiled (None if it does not compile), the names that it reads and defines."""
 
     def __init__(self, source: str) -> None:
         self.compiled, self.reads, self.defines = None, set(), set()
@@ -49,9 +48,8 @@ _code_of = functools.lru_cache(maxsize=4096)(Code)  # a problem's tests are run 
 
 
 def _names_for(entry_point: str, codes: list[Code]) -> tuple[list[str], list[str]]:
-    """Names that test code reads and never defines: modules, and names to ask the program for.
-
-    A name that any test defines is never the program's. Otherwise it would be when that test is cut short.
+    """Modules and program names that test code reads. A name that any test defines, also an interrupted one, is
+    never the program's.
     """
     reads, defines = (set().union(*(getattr(code, field) for code in codes)) for field in ("reads", "defines"))
     open_names = reads - defines - _BUILTIN_NAMES - {entry_point}
@@ -60,7 +58,7 @@ def _names_for(entry_point: str, codes: list[Code]) -> tuple[list[str], list[str
 
 
 def judge_calls(execution: Execution) -> None:
-    """Run the tests one by one. If a test ends the child, only that test is lost: a new child goes on with the next."""
+    """Run the tests one by one. If a test ends the child, a new child goes on with the next test."""
     task, verdicts = execution.task, execution.verdicts
     sources = task.tests or (f"{task.check}\n\ncheck({task.entry_point})\n",)
     setup, codes = _code_of(task.setup), [_code_of(source) for source in sources]
@@ -106,7 +104,7 @@ def _start_calls(execution: Execution, child: Child, setup: Code, codes: list[Co
 
 
 def _note_early_end(execution: Execution, child: Child) -> None:
-    """Note an end before a child's first test. In the first child it fails all tests, later only the next test."""
+    """An end before a child's first test fails all tests in the first child, later only the next test."""
     word = child.link.ended
     if execution.failure is not None and execution.verdicts:
         execution.verdicts.append(execution.failure)  # the body failed in this child only
@@ -135,8 +133,7 @@ def _attempt(code: Code, namespace: dict, child: Child) -> Verdict | None:
     if code.compiled is None:
         return Verdict("error", "InvalidTest")
     try:
-        # Test code is trusted; the program's code never comes here.
-        exec(code.compiled, namespace)  # nosec B102
+        exec(code.compiled, namespace)  # test code is trusted  # nosec B102
     except AssertionError:  # the test's own: a Remote never raises it
         return Verdict("wrong", "AssertionError", value=short(child.link.last_value))
     except BaseException as error:  # also Gone and exit(): they end only this test

@@ -1,8 +1,8 @@
 """Tests that run the whole program on stdin and compare what it prints: `cases`.
 
-Covered: each case has its own process. The output is read from a memory file after that process is dead. All lines
-count, to the last one, and no further ones. Output at the limit is a failure of its own.
-Not covered: blank lines, and the number of blanks around the words of a line, are not compared.
+Covered: each case has its own process; its output is read from a memory file after its end. All lines must be there
+and no others. Output at the limit is a failure of its own.
+Not covered: blank lines and the number of blanks around words are not compared.
 """
 
 import math
@@ -14,7 +14,7 @@ from sandbox.outcome import Case, Verdict
 
 
 def judge_cases(execution: Execution) -> None:
-    """Run the cases one by one, until one does not compile."""
+    """Run the cases one by one, each in its own child."""
     for case in execution.task.cases:
         if execution.exhausted() or execution.failure is not None:
             return
@@ -22,7 +22,6 @@ def judge_cases(execution: Execution) -> None:
 
 
 def _run_case(execution: Execution, case: Case) -> None:
-    """One child for one case."""
     child = Child(execution, case.stdin)
     link, failed = child.link, None
     try:
@@ -56,10 +55,8 @@ def _run_case(execution: Execution, case: Case) -> None:
 
 
 def same_output(printed: str, expected: str, tolerance: float = 0.0) -> bool:
-    """Whether all lines have the same words, in order. Numbers may differ by the tolerance, absolute or relative,
-    unless both are whole.
-
-    Example: "1  2 \\n\\n3" is the same as "1 2\\n3\\n"; "1\\n2\\n3" and "1 2" are not.
+    """Whether all lines have the same words ("1  2 \\n\\n3" is the same as "1 2\\n3\\n"). Numbers may differ by the
+    tolerance, absolute or relative, unless both are whole.
     """
     lines, wanted = _lines_of_words(printed), _lines_of_words(expected)
     return len(lines) == len(wanted) and all(
@@ -69,7 +66,6 @@ def same_output(printed: str, expected: str, tolerance: float = 0.0) -> bool:
 
 
 def _lines_of_words(text: str) -> list[list[str]]:
-    """The words of each line that has any."""
     return [words for line in text.split("\n") if (words := line.split())]
 
 

@@ -1,17 +1,15 @@
-"""The execution of one task: what is known so far (Execution), one child process (Child), the socket to it (Link).
+"""The execution of one task: its results so far (Execution), one child process (Child), the socket to it (Link).
 
-A test that says `assert f(3) == 10` runs in the judge, where `f` is a Remote: the call travels as
-[nonce, "call", handle, arguments], the reply as [nonce, "value", 10], and the judge computes `==`.
+A test `assert f(3) == 10` runs in the judge, where `f` is a Remote: the call travels as [nonce, "call", handle,
+arguments], the reply as [nonce, "value", 10], and the judge computes `==`.
 
 Covered: a reply counts only with the nonce of its call, in the form that child/program.py sends, below the cap of
-bytes; anything else, even one byte too many, is tampering and ends the task. Every wait has a deadline, in the child's
-CPU time and in elapsed time. Exceptions arrive by name: only harmless built-in ones are raised as themselves (so that
-a test's `except ValueError` works), never AssertionError, StopIteration or SystemExit. A child is ended and reaped, and
-its cost and output are noted, however it ends.
+bytes; anything else, even one byte too many, is tampering and ends the task. Every wait has a deadline in the child's
+CPU time and in elapsed time. Only harmless built-in exceptions are raised as themselves (for a test's `except
+ValueError`), never AssertionError, StopIteration or SystemExit. Every child is reaped, its cost and output noted.
 Not covered: whether a child reports its own failures truthfully.
 """
 
-import errno
 import json
 import os
 import reprlib
@@ -27,7 +25,7 @@ from sandbox.judge.remote import Remote, plain_remote
 from sandbox.outcome import Limits, Task, Verdict
 
 OUTPUT_KEPT = 2000  # bytes of output in an Outcome
-# What a test may expect a program to raise. All take one message and have no effect of their own.
+# Exceptions that a test may expect. All take one message and have no effect of their own.
 _RAISED_AS_THEMSELVES = {
     kind.__name__: kind
     for kind in (
@@ -39,14 +37,12 @@ _RAISED_AS_THEMSELVES = {
 }
 _SO_PASSCRED = getattr(socket, "SO_PASSCRED", None)  # Linux only; elsewhere only elapsed time is limited
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
-# In one test. It ends an endless generator in `list(f(x))` before the judge's clock does.
-_MOST_QUESTIONS = 10_000
-# Room around a value in a reply: the nonce and the words.
-_ENVELOPE_BYTES = 4096
+_MOST_QUESTIONS = 10_000  # in one test; ends an endless generator in `list(f(x))` before the judge's clock does
+_ENVELOPE_BYTES = 4096  # of a reply, around its value: the nonce and the words
 
 
 class Gone(BaseException):
-    """The child has ended, hangs, or has cheated. Not an Exception, so that `except Exception` of a test ignores it."""
+    """The child has ended, hangs or tampered. Not an Exception: `except Exception` of a test must not catch it."""
 
 
 class ProgramError(Exception):
@@ -58,7 +54,7 @@ class ProgramError(Exception):
 
 
 class Execution:
-    """What is known of one task so far. main.py makes an Outcome of it. `zygote` is a forks.Zygote."""
+    """The results of one task so far; main.py makes the Outcome. `zygote` is a forks.Zygote."""
 
     def __init__(self, task: Task, limits: Limits, zygote) -> None:
         self.task, self.limits, self.zygote = task, limits, zygote
@@ -82,18 +78,15 @@ class Execution:
 
 
 class Link:
-    """The socket to one child, with the clocks of one test.
-
-    ended    None, or why the child answers no more: "timeout", "crash", "tamper"
-    timeout  None, "cpu" or "wall"
-    tamper   None, or what was wrong
-    """
+    """The socket to one child, with the clocks of one test."""
 
     def __init__(self, channel: socket.socket, limits: Limits, budget: tuple[float, float]) -> None:
         self.channel, self.limits = channel, limits
         self.frames = wire.Frames(limits.reply_bytes + _ENVELOPE_BYTES)
         self._read = wire.reader(self._remote)
-        self.ended = self.timeout = self.tamper = None
+        self.ended: str | None = None  # why the child answers no more: "timeout", "crash", "tamper"
+        self.timeout: str | None = None  # "cpu" or "wall"
+        self.tamper: str | None = None  # what was wrong
         self._raised: BaseException | None = None
         self._place: tuple[int | None, int | None] = (None, None)
         # With the first message the kernel tells the child's process id.
@@ -107,13 +100,11 @@ class Link:
         self._program_cpu, self._program_until = budget[0], time.monotonic() + budget[1]
         self.begin_test()
 
-    # Clocks
-
     def begin_test(self) -> None:
-        """Give the program the time of one more test, within its whole time, and the judge its own time.
+        """Set the clocks of one more test: the program's, within its whole time, and the judge's (CPU time).
 
-        The judge's clock is CPU time, so waiting for the program does not count. At its end the kernel kills this
-        process (SIGPROF, no handler), even inside one long instruction such as building a set of colliding numbers.
+        When the judge's clock ends, the kernel kills this process (SIGPROF, no handler), even inside one long
+        instruction such as building a set of colliding numbers.
         """
         signal.setitimer(signal.ITIMER_PROF, self.limits.judge_cpu_seconds)
         self.last_value, self.has_returned, self.returned_value = None, False, False
@@ -124,10 +115,7 @@ class Link:
         self._look_at = now + self._test_cpu - used
 
     def _cpu_seconds(self) -> float:
-        """CPU time of the child so far; 0 before its first message, and where the system does not tell its process id.
-
-        So only elapsed time limits compiling.
-        """
+        """CPU time of the child; 0 before its first message (only elapsed time limits compiling) or without an id."""
         if self._clock_id is None:
             return 0.0
         try:
@@ -136,10 +124,9 @@ class Link:
             return 0.0
 
     def _wait(self, poll: select.poll) -> None:
-        """Wait until the socket is ready. Raises Gone when a limit is reached.
+        """Wait until the socket is ready. Raises Gone at a limit.
 
-        One thread uses CPU time no faster than elapsed time, so CPU time is read only when it can have run out.
-        (Several threads at once are noticed that much later.)
+        CPU time is read only when it can have run out for one thread; several threads are noticed later.
         """
         while True:
             now = time.monotonic()
@@ -153,12 +140,10 @@ class Link:
             if poll.poll(1 + 1000 * (min(self._look_at, self._test_until) - now)):
                 return
 
-    # Messages
-
     def send(self, *messages: object) -> None:
         """Send frames. Raises Gone when the child does not take them in time.
 
-        If the child has ended, the next read reports it: the child may have sent the reason first.
+        If the child has ended, the next read reports it, after the reason that the child may have sent.
         """
         data = memoryview(b"".join(map(wire.pack, messages)))
         while data:
@@ -166,9 +151,7 @@ class Link:
                 data = data[self.channel.send(data) :]
             except BlockingIOError:
                 self._wait(self._writable)
-            except OSError as error:
-                if error.errno not in (errno.EPIPE, errno.ECONNRESET):
-                    raise
+            except (BrokenPipeError, ConnectionResetError):
                 return
 
     def _receive(self) -> bytes:
@@ -206,7 +189,7 @@ class Link:
         return message
 
     def hear_handles(self, nonce: str, count: int) -> list:
-        """Something callable or None for each name asked for; or ["failed", type, line, column, status]."""
+        """A callable or None for each name; or ["failed", type, line, column, status]."""
         message = self.hear()
         if message[0] == "failed" and len(message) == 5:
             return message
@@ -223,7 +206,7 @@ class Link:
             self._receive()
 
     def ask(self, operation: str, handle: int, *arguments: object) -> object:
-        """Do one operation on an object of the child: return its value, or raise its exception."""
+        """Do one operation on an object of the child. Returns its value or raises its exception."""
         if self.ended:
             raise Gone(self.ended)
         if self.frames.buffer:
@@ -261,8 +244,6 @@ class Link:
             raise wire.Malformed("a handle of another form")
         return Remote(self, number, name)
 
-    # Ends, errors and values
-
     def _time_out(self, clock: str) -> Gone:
         self.timeout = clock
         return self._end("timeout")
@@ -292,7 +273,7 @@ class Link:
         return value
 
     def returned(self) -> str | None:
-        """What the last call returned, as JSON text; None when none has, or when it is nested too deep."""
+        """The last returned value as JSON text; None without a call, or if it is nested too deep."""
         try:
             return json.dumps(wire.to_plain(self.last_value, plain_remote)) if self.has_returned else None
         except RecursionError:  # no honest program's: the child recurses less deep
@@ -300,7 +281,7 @@ class Link:
 
 
 class Child:
-    """One child process: the link to it, its memory files, and its results at the end."""
+    """One child process: its link and memory files."""
 
     def __init__(self, execution: Execution, stdin: str | None) -> None:
         self.execution, self.is_script = execution, stdin is not None
@@ -323,7 +304,7 @@ class Child:
             os.close(stdin_fd)
 
     def send_program(self, names: list[str]) -> str:
-        """Send the program, and the names to look up after its body has run. Returns the nonce of that question."""
+        """Send the program and the names to look up after its body. Returns the nonce of that question."""
         nonce, task = os.urandom(8).hex(), self.execution.task
         self.link.send([task.program, self.is_script, task.support], [nonce, names])
         return nonce
@@ -348,7 +329,7 @@ class Child:
         return lines
 
     def end(self) -> tuple[int, str]:
-        """End it, add up its cost, read what it printed. Returns (exit code or -signal, stdout)."""
+        """End it, add up its cost. Returns (exit code or -signal, stdout)."""
         execution, link = self.execution, self.link
         status, cpu_seconds, peak_bytes = execution.zygote.end_child(has_hung_up=link.ended == "crash")
         execution.cpu_seconds += cpu_seconds
@@ -376,7 +357,7 @@ _SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 
 
 def _memory_file(text: str = "") -> int:
-    """A new file without a name, positioned at its beginning. Returns its descriptor."""
+    """A new file without a name, at its beginning. Returns its descriptor."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("sandbox")
     else:
@@ -389,7 +370,7 @@ def _memory_file(text: str = "") -> int:
 
 
 def failure_of(message: list) -> Verdict:
-    """A Verdict from the child's message [word, type name, line, column, ...]."""
+    """The Verdict for the child's message [word, type name, line, column, ...]."""
     match message:
         case [_, str(error_type), (int() | None) as line, (int() | None) as column, *_]:
             return Verdict("error", _proper_name(error_type), line=line, column=column)

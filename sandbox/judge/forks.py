@@ -25,17 +25,15 @@ class SlotBroken(Exception):
 
 
 class Zygote:
-    """The zygote of this judge. `status`: its layers, as in layers.LAYERS."""
+    """The zygote of this judge, with the `status` of its layers."""
 
     def __init__(self, settings: dict) -> None:
         self.control, theirs = socket.socketpair()
-        # Fixed addresses in the zygote, because the order of a set of objects depends on them. Some containers and
-        # other systems refuse; then only programs that look at addresses notice.
+        # Fixed addresses in the zygote, on which the order of a set of objects depends. Some systems refuse.
         with contextlib.suppress(OSError):
             kernel.call("personality", _ADDR_NO_RANDOMIZE)
-        # A fixed command, this project's own script, no shell.
         arguments = command("zygote", json.dumps(settings))
-        self.process = subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.DEVNULL)  # nosec B603
+        self.process = subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.DEVNULL)  # our script  # nosec B603
         theirs.close()
         self._set_deadline(_START_SECONDS)
         self.status: dict[str, str] = json.loads(self._hear())

@@ -1,18 +1,13 @@
 """The judge of a slot: holds tests and expected values, runs test code, compares. It never runs the program.
 
-    trainer (pool.py)  --tasks-->  judge  --C, K, W (forks.py)-->  zygote  --fork-->  child
-                       <-outcomes--       <-------status---------
-                                   judge  <--------calls and replies (execution.py)--> child
+Test code runs here (calls.py), unchanged, with the entry point bound to a stand-in (remote.py) that asks the child. The
+replies are rebuilt from exact built-in types (wire.py) and compared here, as is the output of cases (cases.py).
 
-The trainer starts it as a process of its own. Test code runs here (calls.py), unchanged, with the entry point bound to
-a stand-in (remote.py) that asks the child. The replies are rebuilt from exact built-in types (wire.py) and compared
-here, with this process's own `==`, `math` and `set`. The output of a whole program is compared here too (cases.py).
-
-Covered: the program sees no test and no expected value, and cannot touch the code that compares. Every wait for it
-has a deadline. If test code runs too long on a returned value (colliding sets, huge numbers), the kernel's timer ends
-this process, and with it the task. A sandbox in which nothing can pass does not start.
-Not covered: weak tests (`assert f(x)`), tests whose answer can be written down without solving the task, and test code
-itself: it is trusted. Arguments travel as copies: a test that looks for a change in a list that it passed sees none.
+Covered: the program sees no test and no expected value, and cannot touch the code that compares. Every wait for it has
+a deadline. If test code runs too long on a returned value (colliding sets, huge numbers), the kernel's timer ends this
+process and the task. A sandbox in which nothing can pass does not start.
+Not covered: weak tests (`assert f(x)`), tests with answers that can be written down, and test code itself, which is
+trusted. Arguments are copies: a test sees no change of a list that it passed.
 """
 
 import contextlib
@@ -72,10 +67,10 @@ def _serve(channel: int) -> None:
 
 
 def _test_ourselves(limits: Limits, zygote: Zygote) -> None:
-    """Raise SlotBroken if nothing can pass here: a broken sandbox must not look like failed programs.
+    """Raise SlotBroken if nothing can pass here.
 
-    One of the two programs crashes. After both, the zygote has run all its code once, so its memory is the same for all
-    later programs: they inherit addresses of objects, on which the order of a set may depend.
+    After these two programs (one crashes) the zygote has run all its code once, so all later programs inherit the same
+    addresses of objects, on which the order of a set may depend.
     """
     for body, stage in (("return x + 1", Stage.PASSED), ("__import__('os')._exit(0)", Stage.RUNS)):
         outcome = judge_task(Task(f"def f(x):\n    {body}\n", ("assert f(1) == 2",), "f"), limits, zygote)

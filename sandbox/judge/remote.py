@@ -1,16 +1,15 @@
-"""Remote: the judge's stand-in for something that lives in the child.
+"""Remote: the judge's stand-in for an object in the child.
 
-Covered: `==` is never the program's word: two Remotes are equal only if they are the same object, and `x in tree` goes
-through the tree's items and compares here.
-Not covered: what the program's objects report through a Remote (`len(stack)`, `node.value`, `str(node)`) is the
-program's word, as any returned value is.
+Covered: the program never decides `==`: Remotes are equal only if they are the same object, and `x in tree` compares
+the tree's items here.
+Not covered: `len(stack)`, `node.value`, `str(node)` are answers of the program, as any returned value is.
 """
 
 
 class Remote:
-    """A function, class, instance or iterator of the program. Each use of it asks the child, by `link.ask`.
+    """A function, class, instance or iterator of the program. Each use asks the child, by `link.ask`. It has no order.
 
-    It has no order. Its own fields have mangled names, so that `_name` and the like are the program's.
+    Its own fields have mangled names; all others, such as `_name`, are the program's.
     """
 
     __slots__ = ("__link", "__name", "__number")
