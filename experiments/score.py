@@ -21,7 +21,6 @@ from experiments.options import bad_input_is_one_line, option, parse
 from experiments.rollouts.judge import Judges, start_judges
 from experiments.rollouts.reward import CREDITS, make_answer, reward_rollouts
 from rewards.answer import Answer, Finding
-from rewards.components.style import severity_of
 from rewards.language import parse as parse_reward
 from rl.rollout import Rollout
 
@@ -84,7 +83,7 @@ def to_json(found: Score) -> dict:
         "line": outcome.line,
         "findings": {
             "failed": analysis.failed,
-            "style": [asdict(finding) | {"severity": severity_of(finding.rule)} for finding in analysis.style],
+            "style": [asdict(finding) for finding in analysis.style],
             "security": [asdict(finding) for finding in analysis.security],
         },
         "program": list(found.answer.program),
@@ -126,8 +125,8 @@ def to_text(found: Score, options: ScoreOptions, colour: bool) -> str:
 
 
 def describe(finding: Finding) -> str:
-    severity, weakness = finding.severity or severity_of(finding.rule), f"CWE-{finding.cwe}" if finding.cwe else ""
-    return f"  line {finding.line:<4} {finding.rule:6} {severity:8}  {weakness:8} {finding.message}"
+    weakness = f"CWE-{finding.cwe}" if finding.cwe else ""
+    return f"  line {finding.line:<4} {finding.rule:6} {finding.severity:8}  {weakness:8} {finding.message}"
 
 
 def program_lines(found: Score, colour: bool) -> list[str]:

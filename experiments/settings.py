@@ -286,7 +286,7 @@ def check_reward(options: RunOptions) -> None:
     try:
         schedule = parse_schedule(options.reward, options.steps)
         check(schedule, options.max_new_tokens)
-        for phase in schedule.phases:
+        for phase in schedule:
             if phase.when and phase.when.metric not in steady:
                 near = nearest(phase.when.metric, steady) or f"; there are {', '.join(steady)}"
                 raise ValueError(f"{options.reward}: when {phase.when.metric}: no step would have it{near}")

@@ -152,7 +152,7 @@ class Trainer:
             )
             sampled = time.perf_counter()
             batch.finish()
-        phase = self.schedule.phases[schedule.phase_at(self.schedule, self.progress.schedule, step)]
+        phase = self.schedule[schedule.phase_at(self.schedule, self.progress.schedule, step)]
         reward_rollouts(rollouts, problems, phase.expression, options.credit, options.max_new_tokens)
         self.clock["sample"] += sampled - began
         self.clock["execute"] += time.perf_counter() - sampled

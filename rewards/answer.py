@@ -1,6 +1,4 @@
-"""The records of this room: what a reward looks at, and what it returns. Plain data.
-
-    Answer (a completion and everything known about it)  --a component-->  Value (a number, and where it comes from)
+"""The records of this room: what a reward looks at (Answer), and what it returns (Value). Plain data.
 
 A component is a pure function of an Answer, in a file of its own; its options are keyword-only parameters:
 
@@ -18,7 +16,7 @@ class Finding:
 
     rule        "F401", "B602"; "invalid-syntax" if Ruff cannot parse
     end_line, end_column  where the place ends, the column exclusive
-    severity    Bandit's LOW, MEDIUM or HIGH; "" for Ruff, which has no grades (components/style.py has classes)
+    severity    Bandit's LOW, MEDIUM or HIGH; for Ruff the rule's class (linters/rules.py): error, bug, style, simplify
     confidence  Bandit's LOW, MEDIUM or HIGH; "" for Ruff
     cwe         Bandit's number of the weakness (https://cwe.mitre.org); 0 if there is none
     """
@@ -42,8 +40,7 @@ class Analysis:
     error      (line, column) at which the parser stopped; None if it parses, or if Python names no place
     style      Ruff's findings
     security   Bandit's findings
-    failed     why there is no analysis ("too large", "too many findings", "timeout", "crash: ..."), else "". Components
-               that look at findings pay nothing for such a program
+    failed     why there is no analysis ("too large", "too many findings", "timeout", "crash: ..."), else ""
     """
 
     parses: bool
@@ -59,8 +56,7 @@ class Answer:
 
     text          the whole completion
     program       [start, end): the executed characters of the text
-    prefix        code from the prompt that the completion continues (a signature with its docstring, for example),
-                  executed in front of it; "" if the program is all the completion's own
+    prefix        code from the prompt that the completion continues (a signature, for example), executed before it
     fenced        the program stands in a fenced code block that was opened and closed
     outcome       what the program did in the sandbox
     entry_point   the function that the tests call; "" for whole programs

@@ -51,16 +51,15 @@ COMPONENTS: dict[str, Callable[..., Value]] = {
 
 # Expressions of the papers, by name.
 NAMED = {
-    # arXiv 2605.30478 trains on three rewards and publishes no formula. Unit tests alone and Ruff alone need no more
-    # than weights for Ruff's rules (components/style.py). Of `combined` the paper says only that unit tests gate the
-    # style; the weights 0.7 and 0.3 are ours.
+    # arXiv 2605.30478 publishes no formula. Of `combined` it says only that unit tests gate the style; the weights are
+    # ours.
     "unit-test": "binary",
     "ruff-only": "style",
     "combined": "0.7*binary + 0.3*style if passed",
     # arXiv 2601.01184: R = 0.6 R_func + 0.4 R_sec, as published. Ours: a program that does not parse earns no security.
     "securecode": "0.6*staged + 0.4*security",
-    # arXiv 2605.21180: the weights of its configuration. The paper pays each term to each token and adds up, so longer
-    # programs earn more: `dense-sum`. `dense` is ours: the same terms, each in a fixed range at any length.
+    # arXiv 2605.21180 pays each term to each token, so longer programs earn more: `dense-sum`. `dense` is ours: the
+    # same terms, each in a fixed range at any length.
     "dense": "0.1*sync + 0.1*lint + 0.1*dataflow + 0.7*task",
     "dense-sum": "0.1*sync(per_token=1) + 0.1*lint(per_token=1) + 0.1*dataflow(per_token=1) + 0.7*task(per_token=1)",
 }
@@ -168,10 +167,7 @@ def _constant_text(value: float | int | str) -> str:
 
 @dataclass(frozen=True)
 class Reward:
-    """What an answer earns, and the value of each component by its text ("style(normaliser=8)").
-
-    All components are there, also those whose term did not count, so that all answers have the same ones.
-    """
+    """What an answer earns, and the value of each component by its text, also of those whose term did not count."""
 
     value: Value
     components: dict[str, Value]

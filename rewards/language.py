@@ -41,17 +41,12 @@ LARGEST = 1e6  # of a number and of multiplied weights; larger ones are mistakes
 
 
 class ExpressionError(ValueError):
-    """One line: the text, the character (counted from 1), the reason.
-
-    text      the whole text
-    position  the character, counted from 0; the length of the text where it ends too early
-    reason    the last part of the line
-    """
+    """One line: the text, the character (counted from 1), the reason. `position` counts from 0."""
 
     def __init__(self, text: str, position: int, reason: str) -> None:
         shown = json.dumps(text if len(text) <= LONGEST_SHOWN else text[:40] + "...")  # escapes line breaks
         super().__init__(f"{shown}: at character {position + 1}: {reason}")
-        self.text, self.position, self.reason = text, position, reason
+        self.position, self.reason = position, reason
 
 
 def parse(text: str, components: Mapping[str, Callable[..., Value]] = COMPONENTS) -> Expression:
@@ -109,9 +104,7 @@ class Reader:
 
     def take(self, *words: str) -> str:
         """The next token, and go on, if it is one of these words; otherwise ""."""
-        if self.word not in words:
-            return ""
-        return self.next()
+        return self.next() if self.word in words else ""
 
     def next(self) -> str:
         word = self.word
@@ -298,16 +291,15 @@ class Reader:
             self.close(start)
             return inner
         there_are = f"there are {', '.join(CONDITIONS)}, and comparisons"
-        names = (*self.components, *NAMED, *CONDITIONS)
-        if self.kind == "name" and self.word not in names:
+        if self.kind == "name" and self.word not in (names := (*self.components, *NAMED, *CONDITIONS)):
             raise self.error(f"unknown condition {self.word!r}; {there_are}{_nearest(self.word, names)}")
         component = self.term()
         sign = self.take(*COMPARISONS)
         if not isinstance(component, Component):
             raise self.error("a comparison begins with a component" if sign else f"no condition; {there_are}", start)
         if not sign:
-            name = component.name
-            raise self.error(f"{name} is no condition; compare it with a number, as in {name} > 0.5", start)
+            problem = f"{component.name} is no condition; compare it with a number, as in {component.name} > 0.5"
+            raise self.error(problem, start)
         at, number = self.at, self.term()
         if not isinstance(number, Number):
             raise self.error("a comparison ends with a number", at)
@@ -317,8 +309,7 @@ class Reader:
 
     def is_compared(self) -> bool:
         """Whether the bracket here holds the left side of a comparison: "(pass_rate) > 0.5"."""
-        words = (match[match.lastgroup] for match in TOKEN.finditer(self.text, self.at))
-        depth = 0
+        words, depth = (match[match.lastgroup] for match in TOKEN.finditer(self.text, self.at)), 0
         for word in words:
             depth += (word == "(") - (word == ")")
             if depth == 0:

@@ -1,16 +1,15 @@
 """Places in a program: from lines and columns to characters of the completion, and the line to blame for a failure.
 
-Python, Ruff and Bandit report lines and columns of the executed source; a Span has characters of the completion. The
-functions here return the latter. A place in the prefix is left out, as it has no character in the completion; a place
-that begins in the prefix and ends behind it is cut.
+Python, Ruff and Bandit report lines and columns of the executed source; a Span has characters of the completion. A
+place in the prefix has no character in the completion: it is left out, or cut if it ends behind the prefix.
 
-Covered: lines end only at "\\n", "\\r\\n" and "\\r", as for Python's tokenizer (str.splitlines also cuts at form feeds
-and U+2028).
+Lines end only at "\\n", "\\r\\n" and "\\r", as for Python's tokenizer (str.splitlines also cuts at form feeds).
 """
 
 import re
 from bisect import bisect_left
 from functools import lru_cache
+from itertools import pairwise
 
 from rewards.answer import Answer, Finding, Span, Value
 
@@ -18,7 +17,7 @@ BLANKS = " \t\f"
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 # Failures without a line to blame: a recursion, for example, ends at an arbitrary frame. RLTF (arXiv 2307.04349) calls
-# such errors global. Like RLTF we also blame no line for a wrong value.
+# such errors global, and blames no line for a wrong value either.
 _GLOBAL = {
     *("Timeout", "RecursionError", "MemoryError", "Crash", "SlotLost", "JudgeTimeout", "Tampering"),
     *("EntryPointMissing", "ReplyTooLarge", "OutputTruncated", "NotPlainData"),
@@ -48,10 +47,7 @@ def in_completion(answer: Answer, start: int, end: int) -> tuple[int, int] | Non
 
 
 def line_range(answer: Answer, line: int) -> tuple[int, int] | None:
-    """Characters of the completion for a line of the source (from 1), without indentation and line end.
-
-    None if there is no such line, or if it is in the prefix.
-    """
+    """A line of the source (from 1) without indentation and line end; None if it is missing or in the prefix."""
     lines = split_lines(answer.source)
     if not 1 <= line <= len(lines):
         return None
@@ -66,23 +62,20 @@ def line_runs(answer: Answer, chosen: set[int]) -> list[tuple[int, int, bool]]:
 
     Returns (start, end, whether chosen) in characters of the completion.
     """
-    places = [
-        (in_completion(answer, start, end), is_chosen) for start, end, is_chosen in runs_of(answer.source, chosen)
-    ]
-    return [(*place, is_chosen) for place, is_chosen in places if place is not None]
+    runs = runs_of(answer.source, chosen)
+    return [(*place, is_chosen) for start, end, is_chosen in runs if (place := in_completion(answer, start, end))]
 
 
 def runs_of(source: str, chosen: set[int]) -> list[tuple[int, int, bool]]:
     """`line_runs` in characters of the source."""
     runs: list[tuple[int, int, bool]] = []
-    starts = [start for start, _ in split_lines(source)] + [len(source)]
-    for line, (start, end) in enumerate(zip(starts, starts[1:], strict=False), 1):
-        if start == end:  # the empty line after the last line end
-            continue
-        run = (start, end, line in chosen)
-        if runs and runs[-1][2] == run[2]:
-            run = (runs.pop()[0], *run[1:])
-        runs.append(run)
+    starts = [start for start, _ in split_lines(source)]
+    for line, (start, end) in enumerate(pairwise([*starts, len(source)]), 1):
+        is_chosen = line in chosen
+        if runs and runs[-1][2] == is_chosen:
+            start = runs.pop()[0]
+        if start < end:  # not the empty line after the last line end
+            runs.append((start, end, is_chosen))
     return runs
 
 

@@ -27,8 +27,7 @@ def defines_entry_point(answer: Answer) -> bool:
     """Whether the program has a top-level function, assignment, import or class with the name of the entry point.
 
     A class counts only if the reference, if any, has a class of that name too. Without an entry point (whole programs)
-    the program needs a statement that is not `pass`, a docstring or another bare constant. With a prefix the completion
-    must add code to it.
+    any statement does but `pass` and bare constants. With a prefix the completion must add code to it.
     """
     tree = parse(answer.source) if answer.parses else None
     if tree is None or not adds_code(answer):

@@ -1,6 +1,6 @@
 """Rewards that change during a run: "binary@0:150 -> staged@150:", or "pass_rate -> binary when pass_rate > 0.3".
 
-"->" separates phases. There are two kinds of schedule, and a single expression is a schedule of one phase:
+"->" separates phases. A single expression is a schedule of one phase; the others are of one of two kinds:
 
     EXPRESSION@START:END       steps from START up to END, END excluded, counted from 0 or in percent of all steps
                                (@0:50%); an empty START is the first step, an empty END the last
@@ -29,8 +29,7 @@ from sandbox import Outcome, Stage, Verdict
 RECIPES = {
     # arXiv 2605.02944: pass rate for the first 256 of 768 steps, then binary.
     "two-stage": "pass_rate@0:33% -> binary@33%:",
-    # The work in progress on scheduled partial credit (doi 10.1145/3814943.3816167): from binary to partial credit. The
-    # change at half of the run is ours.
+    # doi 10.1145/3814943.3816167: from binary to partial credit. The change at half of the run is ours.
     "partial-credit": "binary@0:50% -> staged@50%:",
 }
 
@@ -48,22 +47,17 @@ class Trigger:
 class Phase:
     """One expression for some steps.
 
-    text   the expression as written
     start  the first step; None where `when` decides
     when   what must be measured in the phase before; None where `start` decides
     """
 
     expression: Expression
-    text: str
     start: int | None
     when: Trigger | None
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """At least one phase. The first starts at step 0; the others all have a start or all have a trigger."""
-
-    phases: tuple[Phase, ...]
+# The first phase starts at step 0; the others all have a start or all have a trigger.
+Schedule = tuple[Phase, ...]
 
 
 # ---- during a run ----
@@ -79,18 +73,18 @@ def phase_at(schedule: Schedule, state: dict, step: int) -> int:
 
     With ranges the step alone decides, and the state never changes.
     """
-    if schedule.phases[-1].start is None:
+    if schedule[-1].start is None:
         return state["phase"]
-    return sum(phase.start <= step for phase in schedule.phases) - 1
+    return sum(phase.start <= step for phase in schedule) - 1
 
 
 def observe(schedule: Schedule, state: dict, step: int, metrics: Mapping[str, float]) -> dict:
-    """The state for the next step, after a step with these metrics; `state` itself stays as it is.
+    """The state for the next step, after a step with these metrics.
 
     A trigger counts only steps of the phase before its own, and acts once it has `over` of them. ValueError for a
-    trigger whose metric the step does not have. All later triggers are checked, so that a mistake shows at once.
+    metric that the step does not have; all later triggers are checked, so that a mistake shows at once.
     """
-    later = [phase.when for phase in schedule.phases[state["phase"] + 1 :] if phase.when]
+    later = [phase.when for phase in schedule[state["phase"] + 1 :] if phase.when]
     for trigger in later:
         if trigger.metric not in metrics:
             raise ValueError(f"when {trigger.metric} > {trigger.above:g}: no such metric at step {step}")
@@ -112,7 +106,6 @@ TRIGGER = re.compile(
     re.ASCII | re.VERBOSE,
 )
 
-
 MISSING = {"@": "a range of steps (@150:) is missing", "when": "a trigger (when pass_rate > 0.3) is missing"}
 
 
@@ -123,18 +116,16 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
     """
     text = RECIPES.get(text.strip(), text)
     reader = Reader(text, components)
-    phases, ranged, expected = [], False, 0  # expected: the first step without a phase
+    phases, expected = [], 0  # expected: the first step without a phase
     while not phases or reader.take("->"):
-        begin = reader.at
         expression = reader.expression()
-        words = text[begin : reader.at].rstrip()
         mark = "" if reader.word == "->" else reader.word
-        ranged = ranged or (mark == "@" and not phases)
-        wanted = "@" if ranged else "when" if phases else ""
-        if mark != wanted and not phases:
+        if not phases and mark == "when":
             raise reader.error("the first phase starts at step 0, not when ...")
-        if mark != wanted:
-            raise reader.error(MISSING[wanted], begin + len(words))
+        if not phases:
+            later = mark or "when"  # the mark that all later phases must have
+        elif mark != later:
+            raise reader.error(MISSING[later], len(text[: reader.at].rstrip()))
         first, when, rest_at = expected, None, reader.end
         rest = text[rest_at:].partition("->")[0]
         if mark:
@@ -143,8 +134,8 @@ def parse_schedule(text: str, steps: int, components: Mapping[str, Callable[...,
             expected = _read_range(text, rest, rest_at, steps, expected)
         elif mark == "when":
             first, when = None, _read_trigger(text, rest, rest_at, steps)
-        phases.append(Phase(expression, words, first, when))
-    return Schedule(tuple(phases))
+        phases.append(Phase(expression, first, when))
+    return tuple(phases)
 
 
 def _read_range(text: str, rest: str, at: int, steps: int, expected: int) -> int:
@@ -197,8 +188,7 @@ def _read_trigger(text: str, rest: str, at: int, steps: int) -> Trigger:
 def check(schedule: Schedule, budget: int) -> None:
     """ValueError, one line, if a component cannot be evaluated in a run with `budget` tokens for an answer.
 
-    Evaluates each phase for an example that has everything that answers of a run have: for example, `simulator` needs
-    more than that, and an option may not fit the budget.
+    Evaluates an example that has what answers of a run have: `simulator` needs more, an option may not fit the budget.
     """
     values = {field.name: None for field in dataclasses.fields(Outcome)}
     known = {"stage": Stage.PASSED, "passed": 1, "total": 1, "tests": (Verdict("passed"),)}
@@ -215,5 +205,5 @@ def check(schedule: Schedule, budget: int) -> None:
         budget=budget,
         token_starts=(0,),
     )
-    for phase in schedule.phases:
+    for phase in schedule:
         evaluate(phase.expression, example)

@@ -35,7 +35,8 @@ from experiments.options import bad_input_is_one_line, option, parse
 from experiments.rollouts.sample import sample_rollouts
 from experiments.settings import RunOptions
 from experiments.setup import use_threads
-from rewards.linters.pool import SELECT, Analyst, find_ruff
+from rewards.linters.pool import Analyst, find_ruff
+from rewards.linters.rules import SELECT
 from rewards.linters.worker import RUFF_OPTIONS
 from rl import gspo
 from rl.learner import Learner, Settings

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from data.problems import Problem
 from experiments.inputs.tasks import make_task, program_limits, start_sandbox
-from rewards.components import security, style
 from rewards.linters.pool import Analyst
+from rewards.linters.rules import count_findings
 from rl.rollout import Rollout
 from sandbox import Sandbox, Stage, Task
 from sandbox.pool import Submission
@@ -88,8 +88,7 @@ class JudgedBatch:
             rollout.outcome, rollout.analysis = outcomes[submission][index], analysis
             rollout.findings = {
                 "failed": analysis.failed,
-                "style": style.profile(analysis.style),
-                "security": security.profile(analysis.security),
+                **count_findings(analysis),
                 "rules": [f"{found.rule}:{found.line}" for found in (*analysis.style, *analysis.security)],
             }
 

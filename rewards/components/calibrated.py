@@ -4,9 +4,8 @@ With rho_j the share of the group's answers that pass test j, the weight of a te
 
     w_j = exp(-alpha rho_j) / (N(rho_j) + delta),    N(rho) = sum_i exp(-(rho_i - rho)^2 / (2 h^2))
 
-N, a Gaussian kernel estimate, counts the tests of similar difficulty: ten equally easy tests weigh no more than one.
-Ours: bandwidth h and delta, as the paper gives alpha only; and the division by sum_j w_j, which puts the reward into
-[0, 1]. The paper adds it to a binary outcome: `binary + calibrated`.
+N counts the tests of similar difficulty: ten equally easy tests weigh no more than one. Ours: bandwidth h and delta, as
+the paper gives alpha only; and the division by sum_j w_j. The paper adds a binary outcome: `binary + calibrated`.
 """
 
 import math

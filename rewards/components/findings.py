@@ -1,15 +1,16 @@
 """Shared by the components that look at findings: which programs they pay, and where they charge the loss."""
 
+from collections.abc import Callable
+
 from rewards.answer import Answer, Finding, Span, Value
 from rewards.places import finding_range
 from rewards.program import defines_entry_point
 
 
 def is_payable(answer: Answer, component: str) -> bool:
-    """Whether the program parses, was analysed and defines what the problem asks for.
+    """Whether the program parses, has an analysis and defines the entry point: an empty text must not earn most.
 
-    Otherwise an empty text, which has no findings, would earn most. ValueError, with the component's name, if the
-    program was not analysed.
+    ValueError, with the component's name, if nobody asked for an analysis.
     """
     if answer.analysis is None:
         raise ValueError(f"{component}: the program was not analysed")
@@ -17,14 +18,17 @@ def is_payable(answer: Answer, component: str) -> bool:
     return known and defines_entry_point(answer)
 
 
-def charge(answer: Answer, value: float, weights: list[tuple[Finding, float]]) -> Value:
-    """A value below 1 whose loss lies at the findings by weight. A finding without a place is not charged.
+def charge(
+    answer: Answer, findings: tuple[Finding, ...], weigh: Callable[[Finding], float], price: Callable[..., float]
+) -> Value:
+    """price(weights of the findings), at most 1; the loss lies at the findings with a place, by weight.
 
-    Example: value 0.4 and weights 2 and 1: -0.4 at the first finding, -0.2 at the second.
+    Example: weights 2 and 1, price 0.4: -0.4 at the first finding, -0.2 at the second.
     """
-    total = sum(weight for _, weight in weights)
+    weights = [weigh(finding) for finding in findings]
+    value, total = price(weights), sum(weights)
     spans = []
-    for finding, weight in weights:
+    for finding, weight in zip(findings, weights, strict=True):
         place = finding_range(answer, finding)
         if weight and place is not None:
             spans.append(Span(*place, (value - 1.0) * weight / total))

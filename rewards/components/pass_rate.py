@@ -1,7 +1,4 @@
-"""The share of the tests that passed (arXiv 2605.02944, section 2). Denser than `binary`, but not the same goal.
-
-A program that passes 9 of 10 tests may be close to a right one, or a special case that leads away from it.
-"""
+"""The share of the tests that passed (arXiv 2605.02944, section 2). Not the goal: special cases pass some tests too."""
 
 from rewards.answer import Answer, Value
 from rewards.places import blame

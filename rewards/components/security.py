@@ -6,8 +6,8 @@
     security_exp  exp(-V)         the form of its draft: never 0; one HIGH finding leaves 0.37
     security_cwe  by weakness (below)
 
-The published code pays 1.0 for a program that does not parse, as Bandit finds nothing in it: 0.4 of its reward for any
-text. Here such a program earns `unparsed`, 0 by default; `unparsed=1.0` is the published behaviour.
+The published code pays 1.0 for a program that does not parse, as Bandit finds nothing in it. Here such a program earns
+`unparsed`, 0 by default.
 
 Not covered: what Bandit does not see. It looks at names in the source, so it misses `getattr(os, "sys" + "tem")(x)`.
 """
@@ -21,8 +21,7 @@ from rewards.components.findings import charge, is_payable
 CONFIDENCES = {"HIGH": 1.0, "MEDIUM": 0.6, "LOW": 0.3}  # factor for Bandit's own confidence, in security_cwe
 
 # The weight in (0, 1] of every CWE (https://cwe.mitre.org) that Bandit 1.9.4 can report. The weights are ours: a tenth
-# of the CVSS base score that published vulnerabilities of the kind typically get, rounded to 0.05. So 0.9 and more is
-# critical (an attacker's code runs), 0.7 to 0.85 high, 0.4 to 0.65 medium, less is low.
+# of the CVSS base score that published vulnerabilities of the kind typically get, rounded to 0.05.
 WEAKNESSES: dict[int, float] = {
     20: 0.70,  # input that is not checked
     22: 0.75,  # a path that leaves its directory
@@ -56,12 +55,12 @@ def security(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Valu
     A program that does not parse, was not analysed or does not define the entry point earns `unparsed`. The loss lies
     at the findings, by severity. ValueError for an answer without analysis, or for `low` outside [0, 1].
     """
-    return _by_severity(answer, "security", lambda v: 1.0 - min(1.0, v), low, unparsed)
+    return _priced(answer, "security", severity_weight, lambda weights: 1.0 - min(1.0, sum(weights)), low, unparsed)
 
 
 def security_exp(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Value:
     """exp(-V), in (0, 1]: each removed finding pays something. Otherwise like `security`."""
-    return _by_severity(answer, "security_exp", lambda v: math.exp(-v), low, unparsed)
+    return _priced(answer, "security_exp", severity_weight, lambda weights: math.exp(-sum(weights)), low, unparsed)
 
 
 def security_cwe(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> Value:
@@ -76,11 +75,7 @@ def security_cwe(answer: Answer, *, low: float = 0.0, unparsed: float = 0.0) -> 
     finding pays more. (In floating point both hold for up to about 50 findings.) Example: weights 1.0 and 0.3 earn
     1 - 0.5 - 0.075 = 0.425; without the worst 0.85, without the other 0.5.
     """
-    _check(low)
-    if not is_payable(answer, "security_cwe"):
-        return Value(unparsed)
-    weights = [(finding, cwe_weight(finding, low)) for finding in answer.analysis.security]
-    return charge(answer, staged_value([weight for _, weight in weights]), weights)
+    return _priced(answer, "security_cwe", cwe_weight, staged_value, low, unparsed)
 
 
 def staged_value(weights: list[float]) -> float:
@@ -93,9 +88,7 @@ def cwe_weight(finding: Finding, low: float = 0.0) -> float:
     if finding.confidence not in CONFIDENCES:
         raise ValueError(f"security: {finding.rule} has the confidence {finding.confidence!r}, not one of Bandit's")
     if finding.cwe not in WEAKNESSES:
-        raise ValueError(
-            f"security: no weight for CWE-{finding.cwe}; add it to WEAKNESSES in rewards/components/security.py"
-        )
+        raise ValueError(f"security: no weight for CWE-{finding.cwe}; add it to WEAKNESSES in {__name__}")
     return WEAKNESSES[finding.cwe] * severity_weight(finding, low) * CONFIDENCES[finding.confidence]
 
 
@@ -107,25 +100,16 @@ def severity_weight(finding: Finding, low: float = 0.0) -> float:
     return weights[finding.severity]
 
 
-def profile(findings: tuple[Finding, ...]) -> dict[str, int]:
-    """The number of findings of each severity (always all three) and of each CWE found, for the log.
-
-    Example: {"HIGH": 1, "MEDIUM": 0, "LOW": 0, "CWE-78": 1}.
-    """
-    counts = dict.fromkeys(("HIGH", "MEDIUM", "LOW"), 0)
-    for key in [finding.severity for finding in findings] + [f"CWE-{finding.cwe}" for finding in findings]:
-        counts[key] = counts.get(key, 0) + 1
-    return counts
-
-
-def _by_severity(answer: Answer, component: str, price: Callable[[float], float], low: float, unparsed: float) -> Value:
-    _check(low)
-    if not is_payable(answer, component):
-        return Value(unparsed)
-    weights = [(finding, severity_weight(finding, low)) for finding in answer.analysis.security]
-    return charge(answer, price(sum(weight for _, weight in weights)), weights)
-
-
-def _check(low: float) -> None:
+def _priced(
+    answer: Answer,
+    component: str,
+    weigh: Callable[[Finding, float], float],
+    price: Callable[[list[float]], float],
+    low: float,
+    unparsed: float,
+) -> Value:
     if not 0 <= low <= 1:
         raise ValueError(f"security: low {low}: a LOW finding weighs 0 to 1, as HIGH weighs 1")
+    if not is_payable(answer, component):
+        return Value(unparsed)
+    return charge(answer, answer.analysis.security, lambda finding: weigh(finding, low), price)

@@ -1,7 +1,7 @@
-"""Programs that act in a simulated world: the interface for such domains, with stages of their own.
+"""Programs that act in a simulated world (arXiv 2605.21180, with five random worlds for each program).
 
-A domain runs the program in some worlds and puts the stage of each into `Answer.worlds`. Stages and the reward by the
-share of worlds are those of arXiv 2605.21180, whose simulator runs each program in five random worlds.
+The interface for such domains: a domain runs the program in some worlds and puts the stage of each into
+`Answer.worlds`.
 """
 
 import enum

@@ -1,20 +1,18 @@
 """Data flow: does the program compute its values from the same others as the reference? A term of arXiv 2605.21180.
 
 The paper takes the data-flow match of CodeBLEU (Ren et al. 2020, arXiv 2009.10297, section 3.3): the share of the
-reference's edges that the program has too, with variables renamed in order of appearance. An edge says that a variable
-is computed from others. Ours come from Python's own syntax tree:
+reference's edges that the program has too, with variables numbered in order of appearance. Our edges:
 
     c = a + b      c from a and b; also `c += b` (c from b and c), `for c in a`, `with a as c`, `c[k] = a`, `c.add(a)`
     return c       the result from c; also `yield`
 
 As in CodeBLEU, names that the program does not bind (len, sorted) are no variables, and scopes and the order of
-statements do not matter. We differ in three ways, because each would pay for edges without the reference's logic:
- - CodeBLEU has an edge for each use of a variable, so `x` on a line by itself earns one. Ours has none; it has edges of
-   the result instead.
- - Each edge counts once, and matches are divided by the larger of the two numbers of edges, not by the reference's:
-   otherwise a text with all possible edges would match fully.
- - Code that the entry point does not reach has no edges: behind a return, under `if False`, at the top level but
-   never mentioned. Not covered: code that is unreachable for a reason outside the syntax (`if 1 > 2`).
+statements do not matter. We differ in three ways, so that edges without the reference's logic earn nothing:
+ - No edge for a mere use of a variable, such as `x` on a line by itself; edges of the result instead.
+ - Each edge counts once, and matches are divided by the larger of the two numbers of edges: otherwise a text with all
+   possible edges would match fully.
+ - No edges of code that the entry point does not reach: behind a return, under `if False`, at the top level but never
+   mentioned. Not covered: code that is unreachable for a reason outside the syntax (`if 1 > 2`).
 """
 
 import ast
@@ -133,14 +131,7 @@ def _read(value: ast.expr) -> list[str]:
 
 def _live(node: ast.AST) -> list[ast.AST]:
     """The node and all nodes below, in the order of the text, except behind a return or under a false condition."""
-    nodes: list[ast.AST] = []
-    _add_live(node, nodes)
-    return nodes
-
-
-def _add_live(node: ast.AST, nodes: list[ast.AST]) -> None:
-    nodes.append(node)
-    skipped = ""
+    nodes, skipped = [node], ""
     if isinstance(node, (ast.If, ast.While, ast.IfExp)) and isinstance(node.test, ast.Constant):
         skipped = "orelse" if node.test.value else "body"
     for field, value in ast.iter_fields(node):
@@ -148,9 +139,10 @@ def _add_live(node: ast.AST, nodes: list[ast.AST]) -> None:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                _add_live(child, nodes)
+                nodes += _live(child)
             if isinstance(child, _ENDS):
                 break
+    return nodes
 
 
 def _reached(tree: ast.Module, entry_point: str) -> list[ast.stmt]:

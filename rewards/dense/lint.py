@@ -1,7 +1,7 @@
 """Lint: Ruff's findings, charged to their rows. A term of the dense reward of arXiv 2605.21180.
 
-The published code gives Ruff the whole response with fences and prose, and so finds faults outside the code; here Ruff
-gets the program only, and other tokens earn nothing. rewards/linters/pool.py has the rules.
+The published code gives Ruff the whole response with fences and prose; here Ruff gets the program only, and other
+tokens earn nothing.
 """
 
 import math

@@ -1,8 +1,7 @@
 """Sync: the fence and the grammar, token by token. A term of the dense reward of arXiv 2605.21180.
 
-The paper asks an incremental grammar engine, for each token, whether the program so far can still become a valid one.
-We ask Python's parser once where it stopped: up to that place the program could, from there on it could not.
-The published code asks about a newly drawn token; here it is the written one.
+The paper asks a grammar engine, for each newly drawn token, whether the program can still become a valid one. We ask
+Python's parser once where it stopped in the written program: up to that place it could, from there on it could not.
 """
 
 from rewards.answer import Answer, Value
@@ -34,10 +33,9 @@ def sync(answer: Answer, *, per_token: float = 0) -> Value:
 
 
 def error_place(answer: Answer) -> int:
-    """The character of the completion at which the parser stopped, of a program that does not parse.
+    """The character of the completion at which the parser stopped.
 
-    At the end of the text it is the last character that is not blank, as something is missing behind it. If Python
-    names no line, or one in the prefix, it is the program's first character.
+    At the end of the text: its last character that is not blank. Without a line, or in the prefix: the program's first.
     """
     if answer.outcome.line is None:
         return answer.program[0]

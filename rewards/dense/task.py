@@ -1,8 +1,8 @@
 """Task: the tests passed, on the program's tokens. A term of the dense reward of arXiv 2605.21180.
 
-Two flaws of the published code are not reproduced. It executes only the tokens that its other terms reward, so it tests
-another program than the written one; here the written one is executed. And it takes return code 0 for a passed test,
-which `exit(0)` earns too; here the judge compares values itself (sandbox/).
+Two flaws of the published code are not reproduced. It executes only the tokens that its other terms reward; here the
+written program is executed. It takes return code 0 for a passed test, which `exit(0)` earns too; here the sandbox
+compares values.
 """
 
 from rewards.answer import Answer, Value

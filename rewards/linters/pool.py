@@ -4,13 +4,11 @@
         pending = analyst.submit(programs)  # returns at once; the sandbox can run the programs meanwhile
         analyses = pending.results()
 
-For each batch a worker process starts Ruff once, while other workers, which stay, run Bandit on the programs
-(worker.py). Both tools get only programs that Python's parser accepts. Equal programs are analysed once: results are
-kept by content.
+One worker process (worker.py) starts Ruff once a batch, while others, which stay, run Bandit. Both tools get only
+programs that Python's parser accepts. Results are kept by content.
 
-Covered: `subprocess` starts the workers with a clean environment (the trainer, which may hold threads and CUDA, never
-forks itself); a program that kills or stops a tool loses only its own analysis; every wait has a deadline; workers end
-with the trainer.
+Covered: the workers get a clean environment; the trainer, which may hold threads and CUDA, never forks; a program that
+kills or stops a tool loses only its own analysis; every wait has a deadline; workers end with the trainer.
 Not covered: a worker that is killed while Ruff runs leaves a directory of programs behind.
 """
 
@@ -33,12 +31,8 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 
 from rewards.answer import Analysis, Finding
+from rewards.linters.rules import SELECT, class_of
 
-# Ruff's rules, named because its defaults change: style and simple bugs of short functions. Each needs a class in
-# components/style.py. Left out on purpose: I obeys comments of isort, D and ANN ask for more than the problems do, S
-# repeats Bandit, PLR counts branches and constants, which the problems dictate, and W292 wants an empty last line,
-# where a model ends with its end of sequence.
-SELECT = ("E", "F", "W1", "W291", "W293", "W5", "W6", "B", "C4", "UP", "SIM", "RET", "PIE", "PLE", "PLW", "N", "A")
 VERSIONS = {"ruff": "0.17.5", "bandit": "1.9.4"}  # as in setup.cfg; other versions find other things
 LARGEST = 64 << 10  # bytes of UTF-8 of a program that is analysed
 
@@ -52,20 +46,15 @@ _LINT_SECONDS = 120.0  # for Ruff on a whole batch, with all restarts
 
 
 class Analyst:
-    """Ruff and Bandit over batches of programs, outside the caller's process.
+    """`workers` processes for Bandit and one for Ruff; keeps the analyses of the `cache` last used programs.
 
-    workers  processes for Bandit; Ruff has one more
-    cache    programs whose analysis is kept; the least recently used go first
-
-    Several threads may use it; it works on one batch after the other. Raises ValueError for workers < 1 or cache < 0,
-    RuntimeError if Ruff or Bandit is not installed in the needed version.
+    Several threads may use it; it works on one batch after the other. RuntimeError if Ruff or Bandit is not installed
+    in the needed version.
     """
 
     def __init__(self, workers: int = 1, cache: int = 20_000) -> None:
-        if workers < 1 or cache < 0:
-            raise ValueError(f"Analyst: workers must be at least 1 and cache at least 0, not {workers} and {cache}")
         check_versions()
-        self._cache: OrderedDict[bytes, Analysis] = OrderedDict()
+        self._cache: OrderedDict[bytes, Analysis] = OrderedDict()  # by hash of the text, the last used last
         self._cache_size = cache
         self._linter = _Worker("ruff", find_ruff(), ",".join(SELECT))
         self._scanners = [_Worker("bandit") for _ in range(workers)]
@@ -105,17 +94,16 @@ class Analyst:
     def _analyse(self, programs: list[str]) -> list[Analysis]:
         keys = [hashlib.sha256(_encode(program)).digest() for program in programs]
         new = {key: program for key, program in zip(keys, programs, strict=True) if key not in self._cache}
-        found = dict(zip(new, self._analyse_new(list(new.values())), strict=True))
+        self._cache |= zip(new, self._analyse_new(list(new.values())), strict=True)
+        found = [self._cache[key] for key in keys]
         for key in keys:
-            if key not in found:
-                self._cache.move_to_end(key)
-                found[key] = self._cache[key]
+            self._cache.move_to_end(key)
         for key in new:
-            if found[key].failed != "timeout":  # perhaps only because the machine was busy
-                self._cache[key] = found[key]
+            if self._cache[key].failed == "timeout":  # perhaps only because the machine was busy
+                del self._cache[key]
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
-        return [found[key] for key in keys]
+        return found
 
     def _analyse_new(self, programs: list[str]) -> list[Analysis]:
         """Parse all programs, which are different, then run Ruff and Bandit at the same time on those that parse."""
@@ -143,10 +131,7 @@ class Analyst:
         return [reply for reply in mixed if reply is not None]
 
     def _lint(self, programs: list[str], until: float) -> list[dict]:
-        """One reply for each program, from one start of Ruff.
-
-        If Ruff fails, it does not say on which program. So it starts again for each half, until that program is alone.
-        """
+        """One reply for each program. If Ruff fails, it does not say on which: it starts again for each half."""
         if not programs:
             return []
         if time.monotonic() > until:
@@ -167,10 +152,7 @@ class Pending:
         self._future = future
 
     def results(self) -> list[Analysis]:
-        """Wait for the analyses, in the order of the programs. May be called more than once.
-
-        RuntimeError if the workers do not start, or if the Analyst was closed.
-        """
+        """Wait for the analyses. RuntimeError if the workers do not start, or if the Analyst was closed."""
         try:
             return self._future.result()  # ends, as every step of the driver has a deadline
         except CancelledError as error:
@@ -209,13 +191,13 @@ def _refuse(program: str) -> Analysis | None:
 
 
 def _findings(reply: dict) -> tuple[Finding, ...]:
-    """By line, column and rule."""
+    """By line, column and rule. A finding of Ruff, which has no grades, gets its class as severity."""
     rows = sorted(reply["findings"], key=lambda row: (row[1], row[2], row))
-    return tuple(Finding(*row) for row in rows)
+    return tuple(Finding(*row[:5], row[5] or class_of(row[0]), *row[6:]) for row in rows)
 
 
 class _Gone(Exception):
-    """A worker that does not answer: "crash" or "timeout"."""
+    """A worker does not answer: "crash" or "timeout"."""
 
 
 class _Worker:
@@ -269,10 +251,8 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def _start(self) -> None:
-        environment = {"PYTHONHASHSEED": "0"}
-        for name in ("LD_LIBRARY_PATH", "TMPDIR"):  # some builds of Python do not start without the first
-            if name in os.environ:
-                environment[name] = os.environ[name]
+        kept = ("LD_LIBRARY_PATH", "TMPDIR")  # some builds of Python do not start without the first
+        environment = {"PYTHONHASHSEED": "0"} | {name: os.environ[name] for name in kept if name in os.environ}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         # A fixed command, this project's own script, no shell.
         self.process = subprocess.Popen(  # nosec B603

@@ -10,8 +10,8 @@ is ready. It ends when stdin does, and so with the trainer. Jobs and replies:
 A finding is a list of the fields of answer.Finding, in their order. Programs are never run. A program that kills a
 parser (some do) kills only this process. The operating system limits its memory, and its CPU time for each job.
 
-No configuration reaches either tool: no file of the working directory, its parents or the user, no environment
-variable, no comment of the program (`# noqa`, `# ruff: disable[..]`, `# nosec`), no encoding declaration.
+No configuration reaches either tool: no file, no environment variable, no comment of the program (`# noqa`, `# nosec`),
+no encoding declaration.
 Not covered: Bandit plugins of other installed packages would run too.
 """
 
@@ -33,9 +33,7 @@ CPU_SECONDS = 5.0  # for one job; Bandit takes 0.4 ms for a program of ten lines
 MEMORY_BYTES = 2 << 30
 MOST_FINDINGS = 1000  # of one tool in one program: honest programs have fewer, and the trainer keeps them all
 RUFF_SECONDS = 20.0  # elapsed; 128 programs take 0.015
-# Python's default of 1,000 frames, at two for each level of nesting, is less than Python's parser accepts: Bandit would
-# miss code behind a long chain of `elif`.
-_RECURSION_LIMIT = 20_000
+_RECURSION_LIMIT = 20_000  # with Python's 1,000, Bandit would miss code behind a long chain of `elif`
 
 # py311 is the oldest Python that this project runs on: findings are then the same everywhere.
 RUFF_OPTIONS = (
@@ -86,10 +84,7 @@ def _capped(findings: list[list]) -> dict:
 
 
 def parse(program: str) -> dict:
-    """Whether Python's parser accepts the text; if not, where it stopped (line from 1, column from 0 in characters).
-
-    The text is parsed as text: an encoding declaration is a comment, and a byte order mark is an error.
-    """
+    """Whether Python's parser accepts the text; if not, where it stopped (line from 1, column from 0 in characters)."""
     try:
         ast.parse(program)
     except SyntaxError as error:

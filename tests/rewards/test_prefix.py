@@ -24,12 +24,12 @@ SOURCE = STUB + BODY
 CUTS = (len(STUB), 0, 4, len(STUB) - 1, len(STUB) + 2, len(STUB) + 8, len(STUB) + 14, SOURCE.index("x = 1"))
 
 STYLE = (
-    Finding("F401", 1, 7, 1, 9, "", ""),
-    Finding("E1", 3, 0, 3, 0, "", ""),  # an empty line of the stub
-    Finding("E2", 5, 4, 6, 7, "", ""),  # from the stub into the body
-    Finding("F841", 9, 8, 9, 9, "", ""),
-    Finding("W1", 7, 0, 7, 0, "", ""),
-    Finding("W2", 10, 12, 10, 12, "", ""),
+    Finding("F401", 1, 7, 1, 9, "style", ""),
+    Finding("E1", 3, 0, 3, 0, "style", ""),  # an empty line of the stub
+    Finding("E2", 5, 4, 6, 7, "style", ""),  # from the stub into the body
+    Finding("F841", 9, 8, 9, 9, "bug", ""),
+    Finding("W1", 7, 0, 7, 0, "style", ""),
+    Finding("W2", 10, 12, 10, 12, "style", ""),
 )
 SECURITY = tuple(
     Finding("B1", line, 4, line, 9, severity, "", confidence="HIGH", cwe=78)

@@ -7,7 +7,7 @@ import pytest
 
 from rewards.answer import Value
 from rewards.expression import COMPONENTS, NAMED
-from rewards.language import ExpressionError
+from rewards.language import ExpressionError, parse
 from rewards.schedule import RECIPES, check, observe, parse_schedule, phase_at, start
 
 
@@ -18,10 +18,10 @@ def anything(answer, *, mode: str = ""):
 FAKES = dict.fromkeys(("binary", "staged", "pass_rate", "style"), anything)
 
 
-def texts_by_step(text, steps):
-    """The text of the phase at each step, where no metric matters."""
+def expressions_by_step(text, steps):
+    """The expression of the phase at each step, where no metric matters."""
     schedule = parse_schedule(text, steps, FAKES)
-    return [schedule.phases[phase_at(schedule, start(), step)].text for step in range(steps)]
+    return [schedule[phase_at(schedule, start(), step)].expression for step in range(steps)]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,8 @@ def texts_by_step(text, steps):
 def test_ranges(text, steps, lengths):
     """A phase that is one step too long, a percentage that is rounded to different steps on the two sides of an arrow,
     or an arrow inside an option that splits it."""
-    assert texts_by_step(text, steps) == [name for name, length in lengths.items() for _ in range(length)]
+    expected = [parse(name, FAKES) for name, length in lengths.items() for _ in range(length)]
+    assert expressions_by_step(text, steps) == expected
 
 
 def run(schedule, metrics, state=None, first=0):
@@ -169,8 +170,8 @@ def test_random_texts_are_read_or_refused():
             schedule = parse_schedule(text, 10, FAKES)
         except ExpressionError:
             continue
-        lengths.add((len(schedule.phases), schedule.phases[-1].start))
-        asked = [phase.when.metric for phase in schedule.phases if phase.when]
+        lengths.add((len(schedule), schedule[-1].start))
+        asked = [phase.when.metric for phase in schedule if phase.when]
         phases, _ = run(schedule, [dict.fromkeys(asked, rng.random()) for _ in range(10)])
         assert phases[0] == 0
         assert all(later - earlier in (0, 1) for earlier, later in zip(phases, phases[1:], strict=False))
@@ -180,7 +181,7 @@ def test_random_texts_are_read_or_refused():
 def test_recipes_need_no_metric():
     """A recipe that cannot be read with the real components."""
     for name in RECIPES:
-        assert [phase.when for phase in parse_schedule(name, 100).phases] == [None, None]
+        assert [phase.when for phase in parse_schedule(name, 100)] == [None, None]
 
 
 @pytest.mark.parametrize(

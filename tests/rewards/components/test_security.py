@@ -12,7 +12,6 @@ from rewards.components.security import (
     CONFIDENCES,
     WEAKNESSES,
     cwe_weight,
-    profile,
     security,
     security_cwe,
     security_exp,
@@ -99,6 +98,7 @@ def test_every_weakness_of_bandit_has_a_weight():
     reported = {number for number in vars(Cwe).values() if isinstance(number, int)} - {Cwe.NOTSET}
     assert set(WEAKNESSES) == reported
     assert all(0 < weight <= 1 for weight in WEAKNESSES.values())
+    assert set(CONFIDENCES) == {"LOW", "MEDIUM", "HIGH"}
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,3 @@ def test_loss_lies_at_the_findings_by_weight(component, times):
     assert [text[span.start : span.end] for span in value.spans] == ["pickle.loads(x)", "os.system(x)"]
     assert value.spans[1].value / value.spans[0].value == pytest.approx(times)
     assert value.rest == pytest.approx(1.0)
-
-
-def test_profile_counts_severities_and_weaknesses():
-    """A severity without findings that is missing from the log, or findings counted once per CWE."""
-    assert profile((HIGH, MEDIUM, LOW, LOW)) == {"HIGH": 1, "MEDIUM": 1, "LOW": 2, "CWE-78": 1, "CWE-502": 3}
-    assert profile(()) == {"HIGH": 0, "MEDIUM": 0, "LOW": 0}
-    assert set(CONFIDENCES) == {"LOW", "MEDIUM", "HIGH"}

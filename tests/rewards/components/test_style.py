@@ -1,17 +1,13 @@
 """The style term: our table of severities, the two formulas, whom they pay and where they charge."""
 
 import dataclasses
-import json
 import math
-import re
-import subprocess
-import sys
 
 import pytest
 
 from rewards.answer import Analysis, Answer, Finding
-from rewards.components.style import CLASSES, profile, severity_of, style, style_linear, weighted
-from rewards.linters.pool import SELECT
+from rewards.components.style import WEIGHTS, style, style_linear
+from rewards.linters.rules import CLASSES, class_of
 from sandbox import Outcome, Stage
 
 PROGRAM = "import os\ndef f(x):\n    return y\n"
@@ -19,7 +15,7 @@ TEXT = "Sure:\n" + PROGRAM
 
 
 def finding(rule, line=1, column=0, end_column=1):
-    return Finding(rule, line, column, line, end_column, "", "")
+    return Finding(rule, line, column, line, end_column, class_of(rule), "")
 
 
 # F821 (1.0) at `y`, F401 (0.25) at `os`: W = 1.25.
@@ -96,48 +92,12 @@ def test_finding_without_a_place_goes_to_the_rest():
     assert value.rest == pytest.approx(1.0 + 0.2 * loss)
 
 
-@pytest.mark.parametrize(
-    ("rule", "name"),
-    [
-        *[("invalid-syntax", "error"), ("E999", "error"), ("F821", "error"), ("F632", "error"), ("PLE0101", "error")],
-        *[("F811", "bug"), ("F841", "bug"), ("B006", "bug"), ("E722", "bug"), ("PLW0127", "bug"), ("RET503", "bug")],
-        *[("E501", "style"), ("F401", "style"), ("W291", "style"), ("N802", "style"), ("B905", "style")],
-        *[("C408", "simplify"), ("SIM103", "simplify"), ("RET505", "simplify"), ("UP006", "simplify")],
-    ],
-)
-def test_longest_prefix_wins(rule, name):
-    """A special rule (F821, an undefined name) swallowed by the shorter prefix of its linter (F, where F401 is)."""
-    assert severity_of(rule) == name
-
-
-@pytest.mark.parametrize("rule", ["ANN001", "EM101", "FBT003", "NPY001", "X1", "F8x1", ""])
-def test_unknown_rule_is_an_error(rule):
-    """A rule of another linter that begins alike (A, ANN), or of a new Ruff, weighed by chance."""
-    with pytest.raises(ValueError, match="no class for the rule"):
-        severity_of(rule)
-
-
-def test_every_rule_that_can_be_selected_has_a_class():
-    """A selected rule without a class: the first program that breaks it would end the run."""
-    command = [sys.executable, "-m", "ruff", "rule", "--all", "--output-format", "json"]
-    codes = [rule["code"] for rule in json.loads(subprocess.run(command, capture_output=True, check=True).stdout)]
-    selected = [code for code in codes if code and any(re.fullmatch(rf"{prefix}\d+", code) for prefix in SELECT)]
-    assert len(selected) > 200
-    assert {severity_of(code) for code in selected} == set(CLASSES)
-
-
-def test_no_prefix_stands_in_two_classes():
-    """The same prefix in two classes: which one counts would hang on the order of the table."""
-    prefixes = [prefix for _, some in CLASSES.values() for prefix in some]
-    assert len(prefixes) == len(set(prefixes))
-
-
 @pytest.mark.parametrize("hiding", ["F405", "PLW0602"])
 def test_hiding_an_undefined_name_is_no_cheaper(hiding):
     """`from os import *` or `global y` turns F821 into another rule: at a lower weight that would be a bargain."""
-    assert weighted((finding(hiding),)) >= weighted((finding("F821"),))
+    assert WEIGHTS[class_of(hiding)] >= WEIGHTS[class_of("F821")]
 
 
-def test_profile_counts_every_class():
-    """A class without findings that is missing from the log, so that its curve has holes."""
-    assert profile((*TWO, TWO[0])) == {"error": 2, "bug": 0, "style": 1, "simplify": 0}
+def test_every_class_has_a_weight():
+    """A class without a weight: the first program with such a finding would end the run."""
+    assert list(WEIGHTS) == list(CLASSES)
