@@ -24,8 +24,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.benchmarks.tools import BenchTable
 from experiments.options import bad_input_is_one_line, option, parse
+from experiments.report.tables import align
 from sandbox import Case, Limits, Outcome, Sandbox, Stage, Task
 
 PROGRAMS_PER_FAULT = 25
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
             bar = "" if figure.bar is None else f"{figure.bar:g}"
             missed = "MISSED" if figure.bar is not None and figure.value > figure.bar else ""
             rows.append((name, figure.name, value, bar, missed))
-    print(BenchTable("", ("part", "figure", "value", "at most", ""), rows).text())
+    print(align(("part", "figure", "value", "at most", ""), rows))
     return 1 if any(missed for *_, missed in rows) else 0
 
 

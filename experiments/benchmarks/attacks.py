@@ -112,12 +112,23 @@ def read_attack(path: Path) -> Attack:
 
 
 def attack_task(program: str, mode: str) -> Task:
-    """The task of a mode, for our sandbox, which must find the entry point itself in mode "tests"."""
-    if mode == "tests":
-        return Task(program, tests=TESTS)
-    if mode == "check":
-        return Task(program, check=CHECK, entry_point="f")
-    return Task(program, cases=CASES, tolerance=1e-6)
+    """A program with the tests of a mode, for our sandbox."""
+    return peers.sandbox_task(make_job(program, mode))
+
+
+def make_job(program: str, mode: str) -> dict:
+    """A program with the tests of a mode, in the form of peers.py."""
+    is_check = mode == "check"
+    return {
+        "program": program,
+        "honest": HONEST[mode],
+        "mode": mode,
+        "tests": TESTS,
+        "check": CHECK if is_check else "",
+        "cases": [[case.stdin, case.stdout] for case in CASES],
+        "inputs": repr(CHECK_INPUTS if is_check else INPUTS),
+        "expected": repr(CHECK_EXPECTED if is_check else EXPECTED),
+    }
 
 
 def misjudged(attack: Attack, stage: int, passed: int) -> str | None:
@@ -200,15 +211,5 @@ def find_cage() -> tuple[str, ...]:
 
 def run_caged(attack: Attack, system: str, python: str, cage: Sequence[str]) -> dict:
     """One attack on one system in its own PID namespace; returns what peers.watch printed."""
-    is_check = attack.mode == "check"
-    job = {
-        "program": attack.program,
-        "honest": HONEST[attack.mode],
-        "mode": attack.mode,
-        "tests": TESTS,
-        "check": CHECK if is_check else "",
-        "cases": [[case.stdin, case.stdout] for case in CASES],
-        "inputs": repr(CHECK_INPUTS if is_check else INPUTS),
-        "expected": repr(CHECK_EXPECTED if is_check else EXPECTED),
-    }
+    job = make_job(attack.program, attack.mode)
     return run_script([*cage, python, peers.__file__, "watch", system], job)

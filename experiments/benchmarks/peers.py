@@ -181,13 +181,23 @@ def judge_once(name: str, verdict: str) -> None:
 
 def _judge_by_ours(job: dict) -> dict:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from experiments.benchmarks.attacks import attack_task
     from sandbox import Sandbox, Stage
 
     with Sandbox(slots=1) as sandbox:
-        (outcome,) = sandbox.run([attack_task(job["program"], job["mode"])])
-        (after,) = sandbox.run([attack_task(job["honest"], job["mode"])])
+        (outcome,) = sandbox.run([sandbox_task(job)])
+        (after,) = sandbox.run([sandbox_task(job | {"program": job["honest"]})])
     return {"passed": [int(outcome.stage), outcome.passed], "next": after.stage == Stage.PASSED}
+
+
+def sandbox_task(job: dict):
+    """A job as a task of our sandbox, which must find the entry point itself in mode "tests"."""
+    from sandbox import Case, Task
+
+    if job["mode"] == "tests":
+        return Task(job["program"], tests=tuple(job["tests"]))
+    if job["mode"] == "check":
+        return Task(job["program"], check=job["check"], entry_point="f")
+    return Task(job["program"], cases=tuple(Case(*case) for case in job["cases"]), tolerance=1e-6)
 
 
 def main(arguments: list[str]) -> None:
