@@ -63,8 +63,10 @@ def policy_loss(log_probs: Tensor, batch: Batch, totals: Totals, options: Option
     log_ratio = row_mean(log_probs - batch.old_log_probs, mask)[:, None]  # log s_i, (b, 1)
     if options.ratio_level == "sequence":
         advantages = row_mean(advantages, mask)[:, None]  # A_i, (b, 1)
-    else:
+    elif options.ratio_level == "token":
         log_ratio = log_ratio.detach() + log_probs - log_probs.detach()  # log s_it, (b, T)
+    else:
+        raise ValueError(f"--ratio-level: unknown {options.ratio_level!r}; there are {', '.join(LEVELS)}")
     ratio = torch.exp(log_ratio)  # s_i (b, 1) or s_it (b, T)
     clipped = ratio.clamp(low, high)
     per_token = -torch.minimum(ratio * advantages, clipped * advantages).expand_as(mask)  # (b, T)

@@ -118,8 +118,11 @@ def test_token_level_with_one_advantage_a_row_is_gspo():
     torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-15)
 
 
-def test_the_command_line_allows_the_two_levels_only():
-    """A misspelt level that silently means the other one: the loss compares with "sequence" alone."""
+def test_unknown_level_is_an_error():
+    """A misspelt level that silently means the other one, on the command line or in the loss."""
+    new, data, totals = batch()
+    with pytest.raises(ValueError, match="ratio-level"):
+        gspo.policy_loss(new, data, totals, gspo.Options(ratio_level="tokens"))
     choices = {field.name: field.metadata["choices"] for field in fields(gspo.Options)}
     assert choices["ratio_level"] == gspo.LEVELS == ("sequence", "token")
 
