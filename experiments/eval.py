@@ -24,7 +24,7 @@ from data.sets.registry import note
 from experiments.files import check_output, write_text
 from experiments.inputs.hub import EMBEDDED
 from experiments.inputs.policy import Policy, load_weights
-from experiments.inputs.problems import ids_of, open_problems
+from experiments.inputs.problems import ids_of
 from experiments.inputs.samples import read_samples
 from experiments.options import bad_input_is_one_line, flag_of, option, parse_all
 from experiments.report.results import POWERS, make_results, parse_ks, to_lines
@@ -33,7 +33,7 @@ from experiments.report.summary import summarize_splits, to_text
 from experiments.rollouts.evaluate import evaluate, judge_samples
 from experiments.rollouts.judge import Judges, start_judges
 from experiments.settings import SharedOptions
-from experiments.setup import is_small, make_policy, open_splits, use_threads
+from experiments.setup import is_small, make_policy, open_set, open_splits, use_threads
 from rl.rollout import Rollout
 
 SHOWN = (1, 4, 16)  # the k of pass@k that are printed unless others are asked for; --json has all
@@ -104,16 +104,7 @@ def open_policy(options: EvalOptions) -> tuple[Policy, list[Problem]]:
 
 def open_samples(options: EvalOptions, ks: Sequence[int]) -> tuple[list[Problem], list[Rollout]]:
     """The problems, and the file's completions of them, with enough for each k."""
-    problems = open_problems(
-        options.data,
-        [options.split],
-        given=options.from_,
-        skip_broken=options.skip_broken,
-        slots=options.slots,
-        cpu_seconds=options.cpu_seconds,
-        allow_weak=options.allow_weak_sandbox,
-    )[options.split]
-    problems = problems[: options.problems or None]
+    problems = open_set(options, [options.split])[options.split][: options.problems or None]
     given = Path(options.from_) if options.from_ else None
     samples = read_samples(Path(options.samples), problems, ids_of(options.data, given), options.data)
     counts = Counter(rollout.prompt_id for rollout in samples)

@@ -33,7 +33,7 @@ from experiments.rollouts.metrics import STEADY, STEADY_GROUPS
 from experiments.rollouts.reward import CREDITS
 from rewards.expression import COMPONENTS, NAMED
 from rewards.schedule import RECIPES, check, parse_schedule
-from rl.lora import TARGETS
+from rl.lora import TARGETS, targets_of
 from rl.sample import DECODERS
 
 # A new algorithm needs its file in rl/ and its name here.
@@ -273,7 +273,7 @@ def check_combinations(options: RunOptions) -> None:
             "--importance-cap: weighs recomputed log-probs against sampled ones; needs --old-log-probs recompute"
         )
     own.check(options)
-    for target in lora_targets(options):
+    for target in targets_of(options.lora_targets):
         check_choice("lora-targets", target, TARGETS)
     if module.ON_POLICY:
         check_reward(options)
@@ -292,7 +292,3 @@ def check_reward(options: RunOptions) -> None:
                 raise ValueError(f"{options.reward}: when {phase.when.metric}: no step would have it{near}")
     except ValueError as error:
         raise ValueError(f"--reward {error}") from None
-
-
-def lora_targets(options: RunOptions) -> tuple[str, ...]:
-    return TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(","))

@@ -5,6 +5,7 @@ The order is by cost: the tokenizer tells which prompts fit before the weights a
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from experiments.inputs.hub import find_checkpoint
 from experiments.inputs.policy import Policy, load_weights, open_policy
 from experiments.inputs.problems import fit_prompts, open_problems, shots
 from experiments.rollouts.sample import SOLUTIONS
-from experiments.settings import ALGORITHMS, RunOptions, SharedOptions, lora_targets
+from experiments.settings import ALGORITHMS, RunOptions, SharedOptions
 from rl.critic import Critic
 from rl.files.adapter import load_adapter
 from rl.files.checkpoint import restore_checkpoint
 from rl.files.config import read_config
 from rl.learner import Learner, Settings
-from rl.lora import add_lora, share_base
+from rl.lora import add_lora, share_base, targets_of
 from rl.model import Decoder, check_window
 
 SMALL = 512  # width up to which a model is small
@@ -56,14 +57,9 @@ def make_policy(options: SharedOptions) -> Policy:
     )
 
 
-def open_splits(
-    options: SharedOptions, splits: tuple[str, ...], policy: Policy, most: dict[str, int]
-) -> tuple[dict[str, list[Problem]], int]:
-    """The problems of each split whose prompts fit, at most `most` of a split where given; and the longest prompt.
-
-    ValueError, one line, for a set that cannot be opened, or prompts that leave no room for an answer.
-    """
-    found = open_problems(
+def open_set(options: SharedOptions, splits: Sequence[str]) -> dict[str, list[Problem]]:
+    """The problems of each split. ValueError, one line, for a set that cannot be opened."""
+    return open_problems(
         options.data,
         splits,
         given=options.from_,
@@ -72,6 +68,16 @@ def open_splits(
         cpu_seconds=options.cpu_seconds,
         allow_weak=options.allow_weak_sandbox,
     )
+
+
+def open_splits(
+    options: SharedOptions, splits: tuple[str, ...], policy: Policy, most: dict[str, int]
+) -> tuple[dict[str, list[Problem]], int]:
+    """The problems of each split whose prompts fit, at most `most` of a split where given; and the longest prompt.
+
+    ValueError, one line, for a set that cannot be opened, or prompts that leave no room for an answer.
+    """
+    found = open_set(options, splits)
     longest, where = 0, ""
     for split, problems in found.items():
         problems = problems[: most.get(split, 0) or None]
@@ -127,7 +133,7 @@ def make_learner(options: RunOptions, policy: Policy, checkpoint: Path | None) -
     load_weights(policy, adapter, options.device, options.dtype)
     use_threads(options.threads, policy.model.config.hidden_size)
     if not adapter:
-        add_lora(policy.model, options.lora_rank, options.lora_alpha, lora_targets(options), options.seed)
+        add_lora(policy.model, options.lora_rank, options.lora_alpha, targets_of(options.lora_targets), options.seed)
     names, given = {item.name for item in fields(Settings)}, asdict(options)
     settings = Settings(**{name: value for name, value in given.items() if name in names})
     reference, critic, critic_lr = make_reference(options, policy.model), None, 0.0

@@ -13,6 +13,11 @@ from rl.model import Decoder
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
+def targets_of(names: str) -> tuple[str, ...]:
+    """The kinds of layers in a text: "all", or names with commas between them."""
+    return TARGETS if names == "all" else tuple(names.split(","))
+
+
 class LoRALinear(nn.Module):
     """A frozen nn.Linear and its low-rank correction. A and B are fp32 (or wider) for any dtype of the base: bf16 is
     too coarse for the updates of one step."""

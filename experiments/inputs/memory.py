@@ -16,7 +16,7 @@ import torch
 
 from rl.decoding import FUSED_ELEMENTS
 from rl.logprobs import CHUNK_ELEMENTS
-from rl.lora import TARGETS
+from rl.lora import TARGETS, targets_of
 from rl.model import Decoder, ModelConfig
 from rl.sample import CHOOSE_ELEMENTS, MAX_ROWS
 
@@ -90,7 +90,7 @@ def read_load(options, prompt_tokens: int, chunk: int) -> Load:
     problems = min(chunk, options.eval_problems or chunk)
     batches = [(problems, 1), (problems, options.eval_samples), (options.prompts, options.group_size)]
     values = {item.name: getattr(options, item.name) for item in fields(Load) if hasattr(options, item.name)}
-    values["lora_targets"] = TARGETS if options.lora_targets == "all" else tuple(options.lora_targets.split(","))
+    values["lora_targets"] = targets_of(options.lora_targets)
     if options.algo == "sft":  # a step samples nothing and learns one or two solutions of each problem
         del batches[2]
         values["group_size"] = 2 if own.solutions == "both" else 1
